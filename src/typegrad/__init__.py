@@ -1,0 +1,3 @@
+"""typegrad: tensor autodiff and regression networks in plain NumPy."""
+
+from typegrad._version import __version__
