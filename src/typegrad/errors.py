@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from types import ModuleType
 from importlib import import_module
+from types import ModuleType
 
 
 class TypegradError(Exception):
@@ -20,6 +20,10 @@ class DTypeError(TypegradError, TypeError):
 
 class DataError(TypegradError, ValueError):
     """A table, file of data or argument cannot be used; says where."""
+
+
+class StateError(TypegradError, RuntimeError):
+    """Something was asked for before what it depends on was done."""
 
 
 class FileFormatError(TypegradError, ValueError):

@@ -1,0 +1,439 @@
+"""Operation: a formula and its derivative, checked at both ends.
+
+A subclass writes its formulas in plain NumPy, in short hooks. `forward` and
+`backward` are the base class's: they check types and shapes, call the hooks, undo
+broadcasting, and name the operation and the operand when something does not fit.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, ClassVar, Generic, final
+
+import numpy as np
+from typing_extensions import TypeVarTuple, Unpack
+
+from typegrad.errors import DTypeError, ShapeError, StateError
+from typegrad.operations.parameter import Parameter
+from typegrad.types import Array, Shape
+
+Observer = Callable[["Operation", str, tuple[Array, ...], Array], None]
+"""Called as ``observer(operation, "forward" | "backward", inputs, result)``."""
+
+_observer: ContextVar[Observer | None] = ContextVar("operation_observer", default=None)
+
+
+@contextmanager
+def observe_operations(observer: Observer) -> Iterator[None]:
+    """Let `observer` see every operation that runs inside the ``with`` block.
+
+    It is called after each ``forward`` (inputs, output) and for each gradient that
+    ``backward`` computes ((output_grad,), gradient).
+    """
+    token = _observer.set(observer)
+    try:
+        yield
+    finally:
+        _observer.reset(token)
+
+
+class Operation(ABC):
+    """A differentiable function of arrays; base of the classes by arity.
+
+    Subclass one of these instead, and write its hooks:
+
+    ==================== ======================================================
+    `UnaryOperation`      ``output(x)``, ``input_grad(output_grad, x, y)``
+    `BinaryOperation`     ``output(left, right)``, ``left_grad(...)``, ``right_grad(...)``
+    `NaryOperation`       ``output(*inputs)``, ``input_grad(index, ...)``
+    `ParameterOperation`  ``output(x, *parameters)``, ``input_grad(...)``,
+                          ``parameter_grads(...)``
+    ==================== ======================================================
+
+    Options of an operation are fields of a frozen dataclass. What ``forward`` keeps for
+    ``backward`` is this class's business: hooks get everything they need as arguments.
+
+    Formulas use NumPy functions and operators and nothing else, never in place, so
+    that NumPy's dispatch can run them on other array types. Python floats keep the
+    arrays' dtype; NumPy float64 scalars would not, and are reported.
+    """
+
+    broadcasts: ClassVar[bool] = False
+    """Whether operands are broadcast; gradients are then summed over broadcast axes."""
+
+    _saved: tuple[tuple[Array, ...], Array] | None = None
+
+    def output_shape(self, *input_shapes: Shape) -> Shape | None:
+        """Work out the output's shape before anything is computed.
+
+        Override it to reject shapes that do not fit, with `ShapeError`.
+
+        Returns
+        -------
+        tuple of int or None
+            None (the default) says that any result is accepted.
+        """
+        return None
+
+    @abstractmethod
+    def _evaluate(self, inputs: tuple[Array, ...]) -> Array:
+        """Call the output hook."""
+
+    @abstractmethod
+    def _gradient(
+        self, index: int, output_grad: Array, inputs: tuple[Array, ...], output: Array
+    ) -> Array:
+        """Call the gradient hook of input `index`."""
+
+    def _operand_name(self, index: int) -> str:
+        return f"input {index}"
+
+    def _check_inputs(self, inputs: tuple[Array, ...]) -> None:
+        """Require floating arrays of one dtype."""
+        for index, x in enumerate(inputs):
+            require_floating(self, self._operand_name(index), x)
+            if x.dtype != inputs[0].dtype:
+                raise DTypeError(
+                    f"{self}: {self._operand_name(0)} is {inputs[0].dtype} but "
+                    f"{self._operand_name(index)} is {x.dtype}; convert one with .astype()"
+                )
+
+    def _forward(self, inputs: tuple[Array, ...]) -> Array:
+        for x in inputs:
+            if type(x) is not np.ndarray:
+                apply_to = getattr(type(x), "__apply_operation__", None)
+                if apply_to is not None:
+                    recorded: Array = apply_to(self, inputs)
+                    return recorded
+        return self.run(inputs)
+
+    @final
+    def run(self, inputs: tuple[Array, ...]) -> Array:
+        """Check the inputs, compute the output, check it, and keep both for `backward`.
+
+        This is `forward` for arrays that do not record what is done to them.
+        """
+        self._check_inputs(inputs)
+        expected = self.output_shape(*[x.shape for x in inputs])
+        computed: Any = self._evaluate(inputs)
+        # NumPy gives a scalar, no array, where the result has no axes.
+        output: Array = np.asarray(computed) if isinstance(computed, np.generic) else computed
+        if expected is not None and output.shape != expected:
+            raise ShapeError(
+                f"{self}.output returned shape {output.shape}; expected {expected} for "
+                f"inputs of shapes {', '.join(str(x.shape) for x in inputs)}"
+            )
+        self._check_dtype("output", output, inputs[-1])
+        object.__setattr__(self, "_saved", (inputs, output))
+        if (observer := _observer.get()) is not None:
+            observer(self, "forward", inputs, output)
+        return output
+
+    def _saved_for(self, output_grad: Array) -> tuple[tuple[Array, ...], Array]:
+        """What the last `forward` kept, once `output_grad` is known to fit it."""
+        if self._saved is None:
+            raise StateError(f"{self}.backward was called before forward")
+        inputs, output = self._saved
+        require_floating(self, "output_grad", output_grad)
+        if output_grad.shape != output.shape:
+            raise ShapeError(
+                f"{self}.backward got output_grad of shape {output_grad.shape}; "
+                f"expected the output's shape {output.shape}"
+            )
+        return inputs, output
+
+    @final
+    def gradient(
+        self, index: int, output_grad: Array, inputs: tuple[Array, ...], output: Array
+    ) -> Array:
+        """Gradient with respect to input `index`, in that input's shape; keeps no state.
+
+        Parameters
+        ----------
+        index
+            Position of the input.
+        output_grad
+            Gradient with respect to the output, of its shape.
+        inputs, output
+            What ``forward`` got and gave.
+        """
+        grad = self._gradient(index, output_grad, inputs, output)
+        target = inputs[index]
+        if self.broadcasts and grad.shape != target.shape:
+            grad = sum_to_shape(grad, target.shape)
+        if grad.shape != target.shape:
+            raise ShapeError(
+                f"{self}: the gradient with respect to {self._operand_name(index)} has shape "
+                f"{grad.shape}; expected the shape of that input, {target.shape}"
+            )
+        self._check_dtype(f"gradient with respect to {self._operand_name(index)}", grad, target)
+        if (observer := _observer.get()) is not None:
+            observer(self, "backward", (output_grad,), grad)
+        return grad
+
+    def _check_dtype(self, what: str, result: Array, like: Array) -> None:
+        if result.dtype != like.dtype:
+            raise DTypeError(
+                f"{self}: the {what} is {result.dtype} but the inputs are {like.dtype}; "
+                "write constants as Python floats, since NumPy float64 scalars "
+                "turn float32 arrays into float64"
+            )
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
+
+
+class UnaryOperation(Operation):
+    """An operation on one array.
+
+    Examples
+    --------
+    >>> class Square(UnaryOperation):
+    ...     def output(self, x: Array) -> Array:
+    ...         return x * x
+    ...
+    ...     def input_grad(self, output_grad: Array, x: Array, y: Array) -> Array:
+    ...         return output_grad * 2.0 * x
+    >>> square = Square()
+    >>> square.forward(np.array([1.0, 2.0, 3.0]))
+    array([1., 4., 9.])
+    >>> square.backward(np.array([1.0, 1.0, 1.0]))
+    array([2., 4., 6.])
+    """
+
+    @abstractmethod
+    def output(self, x: Array) -> Array:
+        """Hook: the result for input `x`."""
+
+    @abstractmethod
+    def input_grad(self, output_grad: Array, x: Array, y: Array) -> Array:
+        """Hook: dL/dx, of x's shape, given dL/dy, the input x and the output y."""
+
+    @final
+    def forward(self, x: Array) -> Array:
+        """Compute the output, and keep what `backward` needs."""
+        return self._forward((x,))
+
+    @final
+    def backward(self, output_grad: Array) -> Array:
+        """Gradient with respect to the input of the last `forward`."""
+        inputs, output = self._saved_for(output_grad)
+        return self.gradient(0, output_grad, inputs, output)
+
+    def _evaluate(self, inputs: tuple[Array, ...]) -> Array:
+        return self.output(inputs[0])
+
+    def _gradient(
+        self, index: int, output_grad: Array, inputs: tuple[Array, ...], output: Array
+    ) -> Array:
+        return self.input_grad(output_grad, inputs[0], output)
+
+    def _operand_name(self, index: int) -> str:
+        return "the input"
+
+
+class ElementwiseOperation(UnaryOperation):
+    """A unary operation whose output has its input's shape."""
+
+    def output_shape(self, *input_shapes: Shape) -> Shape | None:
+        """Shape of the input."""
+        return input_shapes[0]
+
+
+class BinaryOperation(Operation):
+    """An operation on two arrays."""
+
+    @abstractmethod
+    def output(self, left: Array, right: Array) -> Array:
+        """Hook: the result for inputs `left` and `right`."""
+
+    @abstractmethod
+    def left_grad(self, output_grad: Array, left: Array, right: Array, y: Array) -> Array:
+        """Hook: dL/d left, given dL/dy, both inputs and the output y."""
+
+    @abstractmethod
+    def right_grad(self, output_grad: Array, left: Array, right: Array, y: Array) -> Array:
+        """Hook: dL/d right, given dL/dy, both inputs and the output y."""
+
+    @final
+    def forward(self, left: Array, right: Array) -> Array:
+        """Compute the output, and keep what `backward` needs."""
+        return self._forward((left, right))
+
+    @final
+    def backward(self, output_grad: Array) -> tuple[Array, Array]:
+        """Gradients with respect to both inputs of the last `forward`."""
+        inputs, output = self._saved_for(output_grad)
+        return (
+            self.gradient(0, output_grad, inputs, output),
+            self.gradient(1, output_grad, inputs, output),
+        )
+
+    def _evaluate(self, inputs: tuple[Array, ...]) -> Array:
+        return self.output(inputs[0], inputs[1])
+
+    def _gradient(
+        self, index: int, output_grad: Array, inputs: tuple[Array, ...], output: Array
+    ) -> Array:
+        hook = self.left_grad if index == 0 else self.right_grad
+        return hook(output_grad, inputs[0], inputs[1], output)
+
+    def _operand_name(self, index: int) -> str:
+        return "left" if index == 0 else "right"
+
+
+class NaryOperation(Operation):
+    """An operation on any number of arrays."""
+
+    @abstractmethod
+    def output(self, *inputs: Array) -> Array:
+        """Hook: the result for `inputs`."""
+
+    @abstractmethod
+    def input_grad(
+        self, index: int, output_grad: Array, inputs: tuple[Array, ...], y: Array
+    ) -> Array:
+        """Hook: dL/d inputs[index], given dL/dy, all inputs and the output y."""
+
+    @final
+    def forward(self, *inputs: Array) -> Array:
+        """Compute the output, and keep what `backward` needs."""
+        if not inputs:
+            raise ShapeError(f"{self}.forward needs at least one input; it got none")
+        return self._forward(inputs)
+
+    @final
+    def backward(self, output_grad: Array) -> tuple[Array, ...]:
+        """Gradients with respect to all inputs of the last `forward`."""
+        inputs, output = self._saved_for(output_grad)
+        return tuple(
+            self.gradient(index, output_grad, inputs, output) for index in range(len(inputs))
+        )
+
+    def _evaluate(self, inputs: tuple[Array, ...]) -> Array:
+        return self.output(*inputs)
+
+    def _gradient(
+        self, index: int, output_grad: Array, inputs: tuple[Array, ...], output: Array
+    ) -> Array:
+        return self.input_grad(index, output_grad, inputs, output)
+
+
+Arrays = TypeVarTuple("Arrays")
+
+
+class ParameterOperation(Operation, Generic[Unpack[Arrays]]):
+    """An operation on one array and on parameters that it holds.
+
+    Write the number of parameters into the type, ``ParameterOperation[Array, Array]`` for
+    two, and a type checker compares the hooks with it.
+
+    Parameters
+    ----------
+    *parameters
+        The parameters, in the order in which the hooks get their values.
+    """
+
+    def __init__(self, *parameters: Parameter) -> None:
+        self.parameters = parameters
+
+    @abstractmethod
+    def output(self, x: Array, *parameters: Unpack[Arrays]) -> Array:
+        """Hook: the result for input `x` and the parameters' values."""
+
+    @abstractmethod
+    def input_grad(
+        self, output_grad: Array, x: Array, y: Array, *parameters: Unpack[Arrays]
+    ) -> Array:
+        """Hook: dL/dx, given dL/dy, the input, the output and the parameters' values."""
+
+    @abstractmethod
+    def parameter_grads(
+        self, output_grad: Array, x: Array, y: Array, *parameters: Unpack[Arrays]
+    ) -> tuple[Unpack[Arrays]]:
+        """Hook: dL/dp for each parameter, given the same as `input_grad`."""
+
+    @final
+    def forward(self, x: Array) -> Array:
+        """Compute the output, and keep what `backward` needs."""
+        return self._forward((x, *[parameter.value for parameter in self.parameters]))
+
+    @final
+    def backward(self, output_grad: Array) -> Array:
+        """Add to each parameter's ``grad``, and return the gradient of the input."""
+        inputs, output = self._saved_for(output_grad)
+        grads = self._parameter_gradients(output_grad, inputs, output)
+        for index, parameter in enumerate(self.parameters):
+            grad = grads[index]
+            if grad.shape != parameter.shape:
+                raise ShapeError(
+                    f"{self}.parameter_grads returned shape {grad.shape} for "
+                    f"{self._operand_name(index + 1)} of shape {parameter.shape}"
+                )
+            np.add(parameter.grad, grad, out=parameter.grad)
+            if (observer := _observer.get()) is not None:
+                observer(self, "backward", (output_grad,), grad)
+        return self.gradient(0, output_grad, inputs, output)
+
+    def _parameter_gradients(
+        self, output_grad: Array, inputs: tuple[Array, ...], output: Array
+    ) -> tuple[Any, ...]:
+        x, *values = inputs
+        # The class does not know how many there are; the hook's own signature does.
+        arguments: Any = values
+        grads: tuple[Any, ...] = self.parameter_grads(output_grad, x, output, *arguments)
+        if len(grads) != len(self.parameters):
+            raise ShapeError(
+                f"{self}.parameter_grads returned {len(grads)} gradients for "
+                f"{len(self.parameters)} parameters"
+            )
+        return grads
+
+    def _evaluate(self, inputs: tuple[Array, ...]) -> Array:
+        x, *values = inputs
+        arguments: Any = values
+        return self.output(x, *arguments)
+
+    def _gradient(
+        self, index: int, output_grad: Array, inputs: tuple[Array, ...], output: Array
+    ) -> Array:
+        if index > 0:
+            grad: Array = self._parameter_gradients(output_grad, inputs, output)[index - 1]
+            return grad
+        x, *values = inputs
+        arguments: Any = values
+        return self.input_grad(output_grad, x, output, *arguments)
+
+    def _operand_name(self, index: int) -> str:
+        return "the input" if index == 0 else f"parameter {index - 1}"
+
+
+def require_floating(operation: object, operand: str, x: Array) -> None:
+    """Raise `DTypeError` unless `x` is an array of float32 or float64."""
+    dtype = getattr(x, "dtype", None)
+    if dtype is None or not hasattr(x, "shape"):
+        raise DTypeError(
+            f"{operation}: {operand} is a {type(x).__name__}; "
+            "expected an array, such as np.asarray(value, dtype=float) gives"
+        )
+    if dtype not in (np.float32, np.float64):
+        raise DTypeError(
+            f"{operation}: {operand} has dtype {dtype}; expected float32 or float64, "
+            "convert it with .astype()"
+        )
+
+
+def sum_to_shape(grad: Array, shape: Shape) -> Array:
+    """Sum `grad` over the axes along which an array of `shape` was broadcast to it."""
+    added = grad.ndim - len(shape)
+    stretched = tuple(
+        axis + added
+        for axis, length in enumerate(shape)
+        if length == 1 and grad.shape[axis + added] != 1
+    )
+    axes = tuple(range(added)) + stretched
+    total: Array = np.sum(grad, axis=axes, keepdims=True) if axes else grad
+    return np.reshape(total, shape)
