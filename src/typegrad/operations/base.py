@@ -14,7 +14,7 @@ from contextvars import ContextVar
 from typing import Any, ClassVar, Generic, final
 
 import numpy as np
-from typing_extensions import TypeVarTuple, Unpack
+from typing_extensions import TypeVarTuple
 
 from typegrad.errors import DTypeError, ShapeError, StateError
 from typegrad.operations.parameter import Parameter
@@ -132,11 +132,15 @@ class Operation(ABC):
             observer(self, "forward", inputs, output)
         return output
 
-    def _saved_for(self, output_grad: Array) -> tuple[tuple[Array, ...], Array]:
-        """What the last `forward` kept, once `output_grad` is known to fit it."""
+    def _last_run(self) -> tuple[tuple[Array, ...], Array]:
+        """Inputs and output of the last `forward`."""
         if self._saved is None:
             raise StateError(f"{self}.backward was called before forward")
-        inputs, output = self._saved
+        return self._saved
+
+    def _saved_for(self, output_grad: Array) -> tuple[tuple[Array, ...], Array]:
+        """Inputs and output of the last `forward`, once `output_grad` is known to fit it."""
+        inputs, output = self._last_run()
         require_floating(self, "output_grad", output_grad)
         if output_grad.shape != output.shape:
             raise ShapeError(
@@ -325,7 +329,7 @@ class NaryOperation(Operation):
 Arrays = TypeVarTuple("Arrays")
 
 
-class ParameterOperation(Operation, Generic[Unpack[Arrays]]):
+class ParameterOperation(Operation, Generic[*Arrays]):
     """An operation on one array and on parameters that it holds.
 
     Write the number of parameters into the type, ``ParameterOperation[Array, Array]`` for
@@ -341,19 +345,17 @@ class ParameterOperation(Operation, Generic[Unpack[Arrays]]):
         self.parameters = parameters
 
     @abstractmethod
-    def output(self, x: Array, *parameters: Unpack[Arrays]) -> Array:
+    def output(self, x: Array, *parameters: *Arrays) -> Array:
         """Hook: the result for input `x` and the parameters' values."""
 
     @abstractmethod
-    def input_grad(
-        self, output_grad: Array, x: Array, y: Array, *parameters: Unpack[Arrays]
-    ) -> Array:
+    def input_grad(self, output_grad: Array, x: Array, y: Array, *parameters: *Arrays) -> Array:
         """Hook: dL/dx, given dL/dy, the input, the output and the parameters' values."""
 
     @abstractmethod
     def parameter_grads(
-        self, output_grad: Array, x: Array, y: Array, *parameters: Unpack[Arrays]
-    ) -> tuple[Unpack[Arrays]]:
+        self, output_grad: Array, x: Array, y: Array, *parameters: *Arrays
+    ) -> tuple[*Arrays]:
         """Hook: dL/dp for each parameter, given the same as `input_grad`."""
 
     @final

@@ -1,0 +1,92 @@
+"""Embeddings of categories."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from typegrad.errors import ShapeError
+from typegrad.initializers import Normal
+from typegrad.layers.base import Layer
+from typegrad.operations.lookup import Lookup, LookupColumns
+from typegrad.operations.parameter import Initializer, Parameter
+
+
+class Embedding(Layer):
+    """A trained vector for each category.
+
+    Input: whole numbers from 0 to num_embeddings - 1, of shape (batch,) or (batch, k), in
+    the network's floating dtype. Output: (batch, embedding_dim) or
+    (batch, k, embedding_dim), which `Flatten` makes (batch, k * embedding_dim).
+
+    Parameters
+    ----------
+    num_embeddings
+        Number of categories.
+    embedding_dim
+        Length of the vectors.
+    initializer
+        Of the table of vectors, (num_embeddings, embedding_dim); standard normal by default.
+    """
+
+    def __init__(
+        self, num_embeddings: int, embedding_dim: int, *, initializer: Initializer | None = None
+    ) -> None:
+        if num_embeddings < 1 or embedding_dim < 1:
+            raise ValueError(f"Embedding({num_embeddings}, {embedding_dim}): expected 1 or more")
+        self.num_embeddings = num_embeddings
+        self.embedding_dim = embedding_dim
+        self.initializer = initializer
+        self.weight = Parameter((num_embeddings, embedding_dim), initializer or Normal())
+        self.operations = (Lookup(self.weight),)
+
+    def multiply_adds(self) -> int:
+        """Zero: a row is looked up."""
+        return 0
+
+    def __repr__(self) -> str:
+        return f"Embedding({self.num_embeddings}, {self.embedding_dim})"
+
+
+class ColumnEmbedding(Layer):
+    """Replace columns that hold category codes by trained vectors; other columns pass.
+
+    Input (batch, in_features). Output (batch, out_features): the other columns first, then
+    a vector for each column of codes.
+
+    Parameters
+    ----------
+    in_features
+        Number of columns.
+    categories
+        For each column that holds codes, the number of categories: ``{column: count}``.
+    embedding_dim
+        Length of the vectors; None takes min(50, (count + 1) // 2) for each column.
+    """
+
+    def __init__(
+        self, in_features: int, categories: Mapping[int, int], embedding_dim: int | None = None
+    ) -> None:
+        for column, count in categories.items():
+            if not 0 <= column < in_features or count < 1:
+                raise ShapeError(
+                    f"ColumnEmbedding: column {column} with {count} categories does not fit "
+                    f"an input of {in_features} columns"
+                )
+        self.in_features: int = in_features
+        self.categories = dict(categories)
+        self.embedding_dim = embedding_dim
+        self.tables = tuple(
+            Parameter((count, embedding_dim or min(50, (count + 1) // 2)), Normal(0.5))
+            for count in self.categories.values()
+        )
+        self.out_features: int = (
+            in_features - len(self.tables) + sum(table.shape[1] for table in self.tables)
+        )
+        self.operations = (LookupColumns(tuple(self.categories), *self.tables),)
+
+    def multiply_adds(self) -> int:
+        """Zero: rows are looked up."""
+        return 0
+
+    def __repr__(self) -> str:
+        return f"ColumnEmbedding({self.in_features}, {self.categories})"

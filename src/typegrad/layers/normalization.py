@@ -1,0 +1,88 @@
+"""Batch and layer normalisation."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from typegrad.initializers import Constant, Zeros
+from typegrad.layers.base import Buffer, Layer
+from typegrad.layers.mode import INFERENCE, Mode
+from typegrad.operations.normalization import Normalize, NormalizeWith
+from typegrad.operations.parameter import Parameter
+from typegrad.types import Array
+
+
+class BatchNorm(Layer):
+    """Normalise each feature over the batch, then scale and shift it (Ioffe and Szegedy, 2015).
+
+    Input and output (batch, features). In training the batch's own mean and variance are
+    used, and running ones are kept for inference, with the unbiased variance, as in PyTorch's
+    ``BatchNorm1d``. A batch of one row has no variance: the running statistics serve it.
+
+    Parameters
+    ----------
+    features
+        Number of features.
+    momentum
+        Weight of the newest batch in the running statistics.
+    epsilon
+        Added to the variance.
+    """
+
+    def __init__(self, features: int, *, momentum: float = 0.1, epsilon: float = 1e-5) -> None:
+        if not 0 < momentum <= 1:
+            raise ValueError(f"BatchNorm: momentum is {momentum}; expected 0 < momentum <= 1")
+        self.features = features
+        self.in_features = self.out_features = features
+        self.momentum = momentum
+        self.epsilon = epsilon
+        self.gain = Parameter((features,), Constant(1.0), decay=False)
+        self.shift = Parameter((features,), Zeros(), decay=False)
+        self.running_mean = Buffer(np.zeros(features))
+        self.running_variance = Buffer(np.ones(features))
+        self._by_batch = Normalize(self.gain, self.shift, axis=0, epsilon=epsilon)
+        self._by_running = NormalizeWith(self.gain, self.shift, epsilon=epsilon)
+        self._last: Normalize | NormalizeWith = self._by_running
+
+    def forward(self, x: Array, mode: Mode = INFERENCE) -> Array:
+        self.check_input(x)
+        if mode.training and len(x) > 1:
+            self._update_running(x)
+            self._last = self._by_batch
+        else:
+            self._by_running.mean = self.running_mean.value
+            self._by_running.variance = self.running_variance.value
+            self._last = self._by_running
+        return self._last.forward(x)
+
+    def backward(self, output_grad: Array) -> Array:
+        return self._last.backward(output_grad)
+
+    def _update_running(self, x: Array) -> None:
+        n = len(x)
+        for running, batch in (
+            (self.running_mean, np.mean(x, axis=0)),
+            (self.running_variance, np.var(x, axis=0) * (n / (n - 1))),
+        ):
+            running.assign((1 - self.momentum) * running.value + self.momentum * batch)
+
+    def __repr__(self) -> str:
+        return f"BatchNorm({self.features})"
+
+
+class LayerNorm(Layer):
+    """Normalise each example over its features, then scale and shift (Ba et al., 2016).
+
+    Input and output (batch, features).
+    """
+
+    def __init__(self, features: int, *, epsilon: float = 1e-5) -> None:
+        self.features = features
+        self.in_features = self.out_features = features
+        self.epsilon = epsilon
+        self.gain = Parameter((features,), Constant(1.0), decay=False)
+        self.shift = Parameter((features,), Zeros(), decay=False)
+        self.operations = (Normalize(self.gain, self.shift, axis=1, epsilon=epsilon),)
+
+    def __repr__(self) -> str:
+        return f"LayerNorm({self.features})"

@@ -1,0 +1,303 @@
+"""NeuralNetwork: layers and a loss, over one flat buffer of parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from typegrad.data.standardizer import Standardizer
+from typegrad.errors import DTypeError, ShapeError, StateError
+from typegrad.layers import INFERENCE, Buffer, Chain, Layer, LayerLike, Mode, named_parts
+from typegrad.losses.base import Loss
+from typegrad.operations.parameter import FlatParameters, Parameter
+from typegrad.summary import summarize
+from typegrad.types import AnyArray, Array, FloatDType, Vector
+
+
+class NeuralNetwork:
+    """Layers one after the other, with the loss they are trained on.
+
+    ``NeuralNetwork(a, b, c, loss=...)`` and ``NeuralNetwork([a, b, c], loss=...)`` are the same.
+
+    Parameters
+    ----------
+    *layers
+        Layers; element-wise operations such as ``tg.Tanh()`` count as layers.
+    loss
+        What training minimises.
+    seed
+        Seed, or Generator, of the parameters' first values. None draws a fresh seed.
+    dtype
+        float32 (default) or float64: of parameters, and of all that is computed. Data of
+        another dtype is converted once, by `predict` and by ``Trainer.fit``.
+    input_scaler, target_scaler
+        A `Standardizer` for the inputs or the targets, part of the network and saved with
+        it. ``Trainer.fit`` fits those not yet fitted, on training rows alone. `predict` then
+        takes inputs, and returns predictions, in the data's own units.
+
+    Raises
+    ------
+    ShapeError
+        If a layer does not take what the one before it gives, or the loss does not take
+        what the last gives.
+    StateError
+        If a layer occurs twice or belongs to another network.
+    DTypeError
+        If the dtype is not float32 or float64.
+
+    Examples
+    --------
+    >>> import typegrad as tg
+    >>> network = tg.NeuralNetwork(
+    ...     tg.Dense(8, 64, tg.ReLU()), tg.Dense(64, 1), loss=tg.MSELoss(), seed=0
+    ... )
+    >>> network.predict(np.zeros((2, 8))).shape
+    (2, 1)
+    """
+
+    def __init__(
+        self,
+        *layers: LayerLike | Iterable[LayerLike],
+        loss: Loss,
+        seed: int | np.random.Generator | None = None,
+        dtype: npt.DTypeLike = np.float32,
+        input_scaler: Standardizer | None = None,
+        target_scaler: Standardizer | None = None,
+    ) -> None:
+        self.chain = Chain(*_listed(layers))
+        self.loss = loss
+        self.dtype = _checked_dtype(dtype)
+        self.input_scaler = input_scaler
+        self.target_scaler = target_scaler
+        self._check_loss_fits()
+        self.flat = self._allocate(np.random.default_rng(seed))
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """The layers, in order."""
+        return self.chain.layers
+
+    @property
+    def in_features(self) -> int | None:
+        """Features of an input row; None if the layers do not say."""
+        return self.chain.in_features
+
+    @property
+    def out_features(self) -> int | None:
+        """Outputs for an input row; None if the layers do not say."""
+        return self.chain.out_features
+
+    @property
+    def parameters(self) -> dict[str, Parameter]:
+        """All parameters by name, such as ``"0.weight"``, in the order of the flat buffer."""
+        return dict(self._named(Parameter))
+
+    @property
+    def buffers(self) -> dict[str, Buffer]:
+        """State that is not trained, such as running means, by name."""
+        return dict(self._named(Buffer))
+
+    def forward(self, x: Array, mode: Mode = INFERENCE) -> Array:
+        """Compute outputs from inputs that are standardised and of the network's dtype.
+
+        Raises
+        ------
+        DTypeError
+            If `x` has another dtype; `predict` converts.
+        """
+        dtype = getattr(x, "dtype", None)
+        if dtype != self.dtype:
+            raise DTypeError(
+                f"NeuralNetwork.forward got {dtype or type(x).__name__}, but the network is "
+                f"{self.dtype}; convert the input with .astype('{self.dtype}')"
+            )
+        return self.chain.forward(x, mode)
+
+    def backward(self, output_grad: Array) -> Array:
+        """Add to the parameters' gradients; return that of the last `forward`'s input."""
+        return self.chain.backward(output_grad)
+
+    def zero_grad(self) -> None:
+        """Set all gradients to zero."""
+        self.flat.grads.fill(0.0)
+
+    def predict(self, x: npt.ArrayLike, batch_size: int | None = None) -> Array:
+        """Predict, in inference mode and in the target's own units.
+
+        Parameters
+        ----------
+        x
+            Inputs, (n, in_features), in their own units.
+        batch_size
+            Rows to compute at a time, to bound memory; all at once if None.
+
+        Returns
+        -------
+        ndarray
+            What the loss says the outputs mean, of the network's dtype: for most losses the
+            predicted targets (n, out_features), for `GaussianNLLLoss` means and standard
+            deviations, for `PoissonNLLLoss` rates, for `CrossEntropyLoss` probabilities.
+        """
+        if batch_size is not None and batch_size < 1:
+            raise ValueError(f"batch_size is {batch_size}; expected 1 or more, or None")
+        data = self.prepare_inputs(x)
+        step = batch_size or max(len(data), 1)
+        outputs = [self.chain.forward(data[i : i + step]) for i in range(0, len(data), step)]
+        if not outputs:
+            return np.zeros((0, self.out_features or 0), self.dtype)
+        return self.in_target_units(np.concatenate(outputs))
+
+    def prepare_inputs(self, x: npt.ArrayLike, name: str = "x") -> Array:
+        """Standardise inputs and convert them to the network's dtype."""
+        data = as_real_array(x, name)
+        if self.in_features is not None and (data.ndim != 2 or data.shape[1] != self.in_features):
+            advice = "; for one row use x.reshape(1, -1)" if data.ndim == 1 else ""
+            raise ShapeError(
+                f"{name} has shape {data.shape}; the network expects "
+                f"(rows, {self.in_features}){advice}"
+            )
+        if self.input_scaler is not None:
+            data = self.input_scaler.transform(data.astype(np.float64, copy=False))
+        return data.astype(self.dtype, copy=False)
+
+    def prepare_targets(self, y: npt.ArrayLike, name: str = "y") -> Array:
+        """Standardise targets and convert them to the network's dtype."""
+        data = as_real_array(y, name)
+        if self.target_scaler is not None:
+            data = self.target_scaler.transform(data.astype(np.float64, copy=False))
+        return data.astype(self.dtype, copy=False)
+
+    def in_target_units(self, outputs: Array) -> Array:
+        """Turn outputs of `forward` into predictions in the target's own units."""
+        location, scale = self.target_location_and_scale()
+        return self.loss.predictions(outputs, location, scale)
+
+    def target_location_and_scale(self) -> tuple[Vector, Vector]:
+        """Of each target column: the network is trained on (target - location) / scale."""
+        if self.target_scaler is None:
+            return np.zeros(1, self.dtype), np.ones(1, self.dtype)
+        return (
+            self.target_scaler.mean.astype(self.dtype),
+            self.target_scaler.scale.astype(self.dtype),
+        )
+
+    def state_dict(self) -> dict[str, AnyArray]:
+        """Copies of all parameters and buffers by name."""
+        values = {name: parameter.value for name, parameter in self.parameters.items()}
+        kept = {name: buffer.value for name, buffer in self.buffers.items()}
+        return {name: array.copy() for name, array in {**values, **kept}.items()}
+
+    def load_state_dict(self, state: Mapping[str, AnyArray]) -> None:
+        """Set all parameters and buffers. Nothing changes unless everything fits.
+
+        Raises
+        ------
+        StateError
+            If names are missing or unknown.
+        ShapeError
+            If an array has the wrong shape.
+        """
+        holders: dict[str, Any] = {**self.parameters, **self.buffers}
+        missing, unknown = holders.keys() - state.keys(), state.keys() - holders.keys()
+        if missing or unknown:
+            raise StateError(
+                "load_state_dict: the state is of another network; "
+                f"missing: {sorted(missing) or 'none'}, unknown: {sorted(unknown) or 'none'}"
+            )
+        for name, holder in holders.items():
+            if np.shape(state[name]) != holder.shape:
+                raise ShapeError(
+                    f"load_state_dict: {name} has shape {np.shape(state[name])}; "
+                    f"expected {holder.shape}"
+                )
+        for name, holder in holders.items():
+            holder.value[...] = state[name]
+
+    def summary(self) -> str:
+        """Return a table of layers: output shape, parameters, multiply-adds for one row.
+
+        Examples
+        --------
+        >>> import typegrad as tg
+        >>> network = tg.NeuralNetwork(tg.Dense(8, 4), tg.Dense(4, 1), loss=tg.MSELoss())
+        >>> print(network.summary())
+        Layer           Output shape  Parameters  Multiply-adds
+        -------------------------------------------------------
+        0  Dense(8, 4)  (batch, 4)            36             32
+        1  Dense(4, 1)  (batch, 1)             5              4
+        -------------------------------------------------------
+        Total                                 41             36
+        MSELoss(), float32, 0.2 kB
+        """
+        return summarize(self.chain, self.loss, self.dtype)
+
+    def __repr__(self) -> str:
+        inside = ", ".join(str(layer) for layer in self.layers)
+        return f"NeuralNetwork({inside}, loss={self.loss}, dtype={self.dtype})"
+
+    def _named(self, kind: Any) -> Iterable[tuple[str, Any]]:
+        for index, layer in enumerate(self.layers):
+            for name, part in named_parts(layer, kind):
+                yield f"{index}.{name}", part
+
+    def _check_loss_fits(self) -> None:
+        wanted = self.loss.output_features(1)
+        if wanted is None or self.out_features is None:
+            return
+        if self.out_features % wanted:
+            raise ShapeError(
+                f"{self.loss} wants {wanted} outputs for each target column, "
+                f"but {self.layers[-1]} gives {self.out_features}"
+            )
+
+    def _allocate(self, generator: np.random.Generator) -> FlatParameters:
+        """Give all parameters memory and their first values, each from its own stream."""
+        named = self.parameters
+        for name, parameter in named.items():
+            if parameter.is_bound:
+                raise StateError(
+                    f"parameter {name} already belongs to a network; "
+                    "build new layers for a second network"
+                )
+        flat = FlatParameters(list(named.values()), self.dtype)
+        streams = generator.spawn(len(named))
+        for parameter, stream in zip(named.values(), streams, strict=True):
+            parameter.value[...] = parameter.initializer(parameter.shape, stream)
+        return flat
+
+
+def as_real_array(x: npt.ArrayLike, name: str) -> AnyArray:
+    """Convert to an array of real numbers.
+
+    Raises
+    ------
+    DTypeError
+        If it holds text, objects or complex numbers.
+    """
+    try:
+        data = np.asarray(x)
+    except ValueError:
+        raise DTypeError(f"{name} has rows of different lengths; expected a table") from None
+    if data.dtype.kind not in "fiub":
+        raise DTypeError(
+            f"{name} has dtype {data.dtype}; expected real numbers, "
+            "and for text a TableEncoder that turns it into numbers"
+        )
+    return data
+
+
+def _listed(layers: tuple[Any, ...]) -> list[Any]:
+    if len(layers) == 1 and isinstance(layers[0], Iterable):
+        return list(layers[0])
+    return list(layers)
+
+
+def _checked_dtype(dtype: npt.DTypeLike) -> FloatDType:
+    checked: Any = np.dtype(dtype)
+    if checked not in (np.float32, np.float64):
+        raise DTypeError(f"NeuralNetwork: dtype is {checked}; expected float32 or float64")
+    result: FloatDType = checked
+    return result

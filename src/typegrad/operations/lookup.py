@@ -1,0 +1,91 @@
+"""Rows of a table, looked up by number."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from typegrad.errors import DataError
+from typegrad.operations.base import ParameterOperation
+from typegrad.operations.parameter import Parameter
+from typegrad.types import Array, IntArray, Shape
+
+
+class Lookup(ParameterOperation[Array]):
+    """Rows of a table: y = table[codes].
+
+    codes: any shape, whole numbers from 0 held in the table's floating dtype;
+    table: (rows, width); y: (*codes.shape, width). The codes' gradient is zero.
+    """
+
+    def output_shape(self, *input_shapes: Shape) -> Shape | None:
+        codes, table = input_shapes
+        return (*codes, table[1])
+
+    def output(self, x: Array, table: Array) -> Array:
+        return table[as_codes(self, x, len(table))]
+
+    def input_grad(self, output_grad: Array, x: Array, y: Array, table: Array) -> Array:
+        return np.zeros_like(x)
+
+    def parameter_grads(self, output_grad: Array, x: Array, y: Array, table: Array) -> tuple[Array]:
+        return (scatter_rows(as_codes(self, x, len(table)), output_grad, len(table)),)
+
+
+class LookupColumns(ParameterOperation[*tuple[Array, ...]]):
+    """Replace columns of codes by rows of tables, one table for each of these columns.
+
+    x: (n, features); y: (n, other columns + the tables' widths), the other columns
+    first and in their order, then the looked-up rows in the order of `columns`.
+    """
+
+    def __init__(self, columns: tuple[int, ...], *tables: Parameter) -> None:
+        super().__init__(*tables)
+        self.columns = columns
+
+    def output(self, x: Array, *tables: Array) -> Array:
+        rows = [
+            table[as_codes(self, x[:, column], len(table))]
+            for column, table in zip(self.columns, tables, strict=True)
+        ]
+        return np.concatenate([x[:, self._others(x)], *rows], axis=1)
+
+    def input_grad(self, output_grad: Array, x: Array, y: Array, *tables: Array) -> Array:
+        others = self._others(x)
+        grad = np.zeros_like(x)
+        grad[:, others] = output_grad[:, : len(others)]
+        return grad
+
+    def parameter_grads(
+        self, output_grad: Array, x: Array, y: Array, *tables: Array
+    ) -> tuple[Array, ...]:
+        grads = []
+        start = len(self._others(x))
+        for column, table in zip(self.columns, tables, strict=True):
+            codes = as_codes(self, x[:, column], len(table))
+            stop = start + table.shape[1]
+            grads.append(scatter_rows(codes, output_grad[:, start:stop], len(table)))
+            start = stop
+        return tuple(grads)
+
+    def _others(self, x: Array) -> list[int]:
+        return [column for column in range(x.shape[1]) if column not in self.columns]
+
+
+def as_codes(operation: object, x: Array, count: int) -> IntArray:
+    """Whole numbers from 0 to count - 1 as integers, or `DataError` saying which is not."""
+    codes: IntArray = x.astype(np.intp)
+    bad = (codes != x) | (codes < 0) | (codes >= count)
+    if bad.any():
+        place = tuple(int(index) for index in np.argwhere(bad)[0])
+        raise DataError(
+            f"{operation}: the code at {place} is {x[place]}; "
+            f"expected a whole number from 0 to {count - 1}"
+        )
+    return codes
+
+
+def scatter_rows(codes: IntArray, rows: Array, count: int) -> Array:
+    """Sum of the rows that belong to each code, (count, width)."""
+    total = np.zeros((count, rows.shape[-1]), rows.dtype)
+    np.add.at(total, codes, rows)
+    return total
