@@ -1,0 +1,255 @@
+"""Standardise columns: mean 0, standard deviation 1."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from typegrad.errors import DataError, DTypeError, FileFormatError, ShapeError
+from typegrad.types import AnyArray, Array, IntArray, Vector
+
+
+class Standardizer:
+    """Shift and scale each column to mean 0 and standard deviation 1.
+
+    z = (x - mean) / scale, where scale is the population standard deviation
+    sqrt(mean((x - mean)**2)) of the rows given to `fit`, or 1 for a column that is
+    constant there. Computed in float64, without cancellation when the mean is large
+    against the spread; results have the dtype of the input.
+
+    Parameters
+    ----------
+    columns
+        Indices of the columns to standardise; the others pass unchanged, as codes of
+        categories must. All columns if None.
+
+    Raises
+    ------
+    DataError
+        If an index is negative or given twice.
+
+    Examples
+    --------
+    >>> x = np.array([[1.0, 7.0], [3.0, 7.0]])
+    >>> standardizer = Standardizer().fit(x)
+    >>> standardizer.transform(x)
+    array([[-1.,  0.],
+           [ 1.,  0.]])
+    >>> standardizer.inverse_transform(np.array([[0.5, 2.0]]))
+    array([[2.5, 9. ]])
+    """
+
+    def __init__(self, columns: Sequence[int] | None = None) -> None:
+        self._columns: IntArray | None = None
+        if columns is not None:
+            self._columns = np.array([int(column) for column in columns], dtype=np.int64)
+            if len(set(columns)) < len(columns) or any(column < 0 for column in columns):
+                raise DataError(
+                    f"Standardizer got columns {list(columns)}; "
+                    "it expects different indices from 0 on"
+                )
+        self._mean: Vector | None = None
+        self._scale: Vector | None = None
+
+    @property
+    def fitted(self) -> bool:
+        """Whether `fit` was called."""
+        return self._mean is not None
+
+    @property
+    def mean(self) -> Vector:
+        """Mean of each column, float64 of shape (columns,); 0 for those that pass."""
+        return self._moments()[0]
+
+    @property
+    def scale(self) -> Vector:
+        """What each column is divided by, float64 of shape (columns,); 1 for those that pass."""
+        return self._moments()[1]
+
+    def fit(self, x: Array) -> Standardizer:
+        """Learn mean and scale of each column.
+
+        Parameters
+        ----------
+        x
+            Training rows, floating array of shape (rows, columns).
+
+        Returns
+        -------
+        Standardizer
+            Itself.
+
+        Raises
+        ------
+        ShapeError
+            If x is not two-dimensional, or lacks one of the columns to standardise.
+        DTypeError
+            If x is no floating array.
+        DataError
+            If x has no rows, or a NaN or infinite value (its row and column are named,
+            counted from 0).
+        """
+        _check_floats("fit", x)
+        if not x.shape[0]:
+            raise DataError("Standardizer.fit got x with no rows; it needs at least one")
+        finite = np.isfinite(x)
+        if not finite.all():
+            row, column = np.argwhere(~finite)[0]
+            raise DataError(
+                f"Standardizer.fit got x[{row}, {column}] = {x[row, column]}; "
+                "fill gaps and remove infinite values first"
+            )
+        width = x.shape[1]
+        chosen = np.arange(width) if self._columns is None else self._columns
+        if chosen.size and chosen.max() >= width:
+            raise ShapeError(
+                f"Standardizer.fit got x of shape {x.shape}, but column {chosen.max()} is to "
+                f"be standardised; x needs at least {chosen.max() + 1} columns"
+            )
+        mean, scale = np.zeros(width), np.ones(width)
+        mean[chosen], scale[chosen] = _mean_and_scale(x[:, chosen])
+        self._mean, self._scale = mean, scale
+        return self
+
+    def transform(self, x: Array) -> Array:
+        """Standardise rows: (x - mean) / scale.
+
+        Parameters
+        ----------
+        x
+            Floating array of shape (rows, columns).
+
+        Returns
+        -------
+        numpy.ndarray
+            Of x's shape and dtype.
+
+        Raises
+        ------
+        DataError
+            If `fit` was not called.
+        ShapeError
+            If x has another number of columns than the rows given to `fit`.
+        DTypeError
+            If x is no floating array.
+        """
+        mean, scale = self._moments()
+        _check_width("transform", x, mean.size)
+        return ((x - mean) / scale).astype(x.dtype)
+
+    def inverse_transform(self, z: Array) -> Array:
+        """Undo `transform`: z * scale + mean.
+
+        Parameters, result and errors are those of `transform`.
+        """
+        mean, scale = self._moments()
+        _check_width("inverse_transform", z, mean.size)
+        return (z * scale + mean).astype(z.dtype)
+
+    def state(self) -> dict[str, AnyArray]:
+        """Return what `from_state` needs, to save it: arrays by name.
+
+        Raises
+        ------
+        DataError
+            If `fit` was not called.
+        """
+        mean, scale = self._moments()
+        state: dict[str, AnyArray] = {"mean": mean.copy(), "scale": scale.copy()}
+        if self._columns is not None:
+            state["columns"] = self._columns.copy()
+        return state
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, AnyArray]) -> Standardizer:
+        """Make a fitted standardizer of what `state` returned.
+
+        Raises
+        ------
+        FileFormatError
+            If an array is missing or unknown, or cannot come from `state`.
+        """
+        unknown = sorted(set(state) - {"mean", "scale", "columns"})
+        if unknown or not {"mean", "scale"} <= set(state):
+            raise FileFormatError(
+                f"state of a Standardizer has the arrays {sorted(state)}; "
+                "expected mean, scale and perhaps columns"
+            )
+        mean, scale = state["mean"], state["scale"]
+        for name, array in (("mean", mean), ("scale", scale)):
+            if array.dtype != np.float64 or array.ndim != 1 or not np.isfinite(array).all():
+                raise FileFormatError(
+                    f"state of a Standardizer: {name} has shape {array.shape} and dtype "
+                    f"{array.dtype}; expected finite float64 numbers of shape (columns,)"
+                )
+        if mean.shape != scale.shape or not (scale > 0).all():
+            raise FileFormatError(
+                f"state of a Standardizer: scale has shape {scale.shape} and least value "
+                f"{scale.min(initial=np.inf)}; expected shape {mean.shape} and values above 0"
+            )
+        standardizer = cls(_saved_columns(state.get("columns"), mean.size))
+        standardizer._mean, standardizer._scale = mean.copy(), scale.copy()
+        return standardizer
+
+    def _moments(self) -> tuple[Vector, Vector]:
+        if self._mean is None or self._scale is None:
+            raise DataError(
+                "this Standardizer is not fitted; call fit(x) with the training rows first"
+            )
+        return self._mean, self._scale
+
+
+def _saved_columns(columns: AnyArray | None, width: int) -> list[int] | None:
+    if columns is None:
+        return None
+    indices: list[int] = columns.ravel().tolist()
+    valid = columns.ndim == 1 and columns.dtype == np.int64
+    if not valid or len(set(indices)) < len(indices) or not all(0 <= i < width for i in indices):
+        raise FileFormatError(
+            f"state of a Standardizer: columns are {columns.tolist()} of dtype {columns.dtype}; "
+            f"expected different int64 indices below {width}"
+        )
+    return indices
+
+
+def _check_floats(method: str, x: object) -> None:
+    if not isinstance(x, np.ndarray) or x.dtype.kind != "f":
+        given = f"dtype {x.dtype}" if isinstance(x, np.ndarray) else f"a {type(x).__name__}"
+        raise DTypeError(
+            f"Standardizer.{method} got {given}; it expects a floating-point array, "
+            "such as np.asarray(x, dtype=np.float64)"
+        )
+    if x.ndim != 2:
+        raise ShapeError(
+            f"Standardizer.{method} got an array of shape {x.shape}; it expects (rows, columns)"
+        )
+
+
+def _check_width(method: str, x: Array, width: int) -> None:
+    _check_floats(method, x)
+    if x.shape[1] != width:
+        raise ShapeError(
+            f"Standardizer.{method} got an array of shape {x.shape}; it was fitted to rows of "
+            f"{width} {'column' if width == 1 else 'columns'} and expects (rows, {width})"
+        )
+
+
+def _mean_and_scale(x: Array) -> tuple[Vector, Vector]:
+    """Mean and population standard deviation of the columns, in float64.
+
+    The mean of the deviations from the first mean corrects that mean's rounding and the
+    variance (the corrected two-pass algorithm of Chan, Golub and LeVeque, 1983).
+    Deviations are divided by their largest before they are squared, so that neither
+    tiny nor huge ones leave the range of float64.
+    """
+    values = x.astype(np.float64)
+    is_constant = values.min(axis=0) == values.max(axis=0)
+    mean = values.mean(axis=0)
+    mean += (values - mean).mean(axis=0)
+    mean = np.where(is_constant, values[0], mean)
+    deviations = values - mean
+    largest = np.where(is_constant, 1.0, np.abs(deviations).max(axis=0))
+    deviations /= largest
+    variance = np.mean(deviations**2, axis=0) - np.mean(deviations, axis=0) ** 2
+    return mean, np.where(is_constant, 1.0, largest * np.sqrt(variance))
