@@ -83,8 +83,18 @@ def parse_delimited(
 
 
 def _check_text(data: bytes, name: str) -> None:
-    if b"\0" in data or data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise DataError(f"{name} is not UTF-8 text; if it is a table in UTF-16, save it as UTF-8")
+    if b"\0" in data:
+        raise DataError(
+            f"{name} is not UTF-8 text (it holds NUL bytes); if it is text, save it as UTF-8"
+        )
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise DataError(
+            f"{name}: row {line} is not UTF-8 text (byte 0x{data[error.start]:02x}); "
+            "save the file as UTF-8"
+        ) from error
 
 
 def _sniff_delimiter(data: bytes) -> str:
@@ -114,24 +124,10 @@ def _records(data: bytes, name: str, delimiter: str) -> Iterator[tuple[int, list
             if len(cells) > 1 or (cells and cells[0].strip()):
                 yield line, cells
             line = reader.line_num + 1
-    except UnicodeDecodeError:
-        raise _not_utf8(data, name) from None
     except csv.Error as error:
         raise DataError(
             f"{name}: row {line} cannot be parsed: {error}; is a quote left open?"
         ) from error
-
-
-def _not_utf8(data: bytes, name: str) -> DataError:
-    try:
-        data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        return DataError(
-            f"{name}: row {line} is not UTF-8 text (byte 0x{data[error.start]:02x}); "
-            "save the file as UTF-8"
-        )
-    raise AssertionError("bytes that cannot be decoded were decoded")
 
 
 def _read_header(records: Iterator[tuple[int, list[str]]], name: str) -> list[str]:

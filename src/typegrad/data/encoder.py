@@ -255,7 +255,9 @@ class TableEncoder:
                 f"{place}: categories is {quote(categories)}; expected 'onehot' or 'embedding'"
             )
         if not isinstance(saved, list) or not saved:
-            raise FileFormatError(f"{place}: columns is {quote(saved)}; expected a list")
+            raise FileFormatError(
+                f"{place}: columns is {quote(saved)}; expected a list of at least one"
+            )
         columns = [
             column_from_dict(column, f"{place}: column {position}")
             for position, column in enumerate(saved, start=1)

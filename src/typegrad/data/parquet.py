@@ -33,7 +33,8 @@ def parse_parquet(data: bytes, name: str, *, categories: Collection[str] = ()) -
     parquet = import_extra("pyarrow.parquet", "parquet", "Reading Parquet")
     try:
         arrow = parquet.ParquetFile(BytesIO(data)).read()
-    except (pyarrow.ArrowException, OSError) as error:
+        arrow.validate(full=True)  # damage can hide in texts that are not UTF-8
+    except (pyarrow.ArrowException, OSError, ValueError) as error:
         raise DataError(
             f"{name} is not a Parquet file, or is damaged: {_first_line(error)}"
         ) from error
@@ -58,7 +59,8 @@ def _values(pyarrow: Any, values: Any, place: str, is_category: bool) -> Any:
     types = pyarrow.types
     kind = values.type
     if types.is_dictionary(kind):
-        is_category, values, kind = True, values.cast(kind.value_type), kind.value_type
+        kind = kind.value_type
+        values = values.cast(kind)
     is_number = types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind)
     if is_number and is_category:
         return [None if value is None else str(value) for value in values.to_pylist()]

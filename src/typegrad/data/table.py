@@ -7,7 +7,6 @@ from difflib import get_close_matches
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from typegrad.data.column import as_column, category_levels, is_number_column, quote
 from typegrad.errors import DataError
@@ -74,20 +73,20 @@ class Table:
 
     def __init__(
         self,
-        columns: Mapping[str, ArrayLike] | Iterable[tuple[str, ArrayLike]],
+        columns: Mapping[str, object] | Iterable[tuple[str, object]],
         *,
         source: str | None = None,
         row_numbers: IntArray | None = None,
     ) -> None:
         pairs = list(columns.items() if isinstance(columns, Mapping) else columns)
-        _check_names([name for name, _ in pairs])
         self._source = source
+        _check_names([name for name, _ in pairs], self.prefix)
         self._row_numbers = row_numbers
         self._columns = {name: as_column(name, values, self.place) for name, values in pairs}
         self._check_lengths()
 
     @classmethod
-    def from_dict(cls, columns: Mapping[str, ArrayLike]) -> Table:
+    def from_dict(cls, columns: Mapping[str, object]) -> Table:
         """Make a table of a dictionary name -> values; the same as ``Table(columns)``."""
         return cls(columns)
 
@@ -103,7 +102,7 @@ class Table:
             As the constructor does; also for names that are not text.
         """
         names = list(frame.columns)
-        _check_names(names)
+        _check_names(names, "" if source is None else f"{source}: ")
         return cls({name: _series_values(frame[name]) for name in names}, source=source)
 
     def _check_lengths(self) -> None:
@@ -177,7 +176,7 @@ class Table:
     def select(self, names: Iterable[str]) -> Table:
         """Keep these columns, in this order."""
         kept = list(names)
-        _check_names(kept)
+        _check_names(kept, self.prefix)
         return self._with({name: self[name] for name in kept}, self._row_numbers)
 
     def drop(self, names: Iterable[str]) -> Table:
@@ -271,19 +270,20 @@ def _list_levels(levels: list[str]) -> str:
     return f"{len(levels)} {'level' if len(levels) == 1 else 'levels'}: {shown}{more}"
 
 
-def _check_names(names: list[Any]) -> None:
+def _check_names(names: list[Any], prefix: str) -> None:
     if not names:
-        raise DataError("a table needs at least one column")
+        raise DataError(f"{prefix}a table needs at least one column")
     for position, name in enumerate(names):
         if not isinstance(name, str):
             raise DataError(
-                f"column name {name!r} is of type {type(name).__name__}; names of columns are text"
+                f"{prefix}column name {name!r} is of type {type(name).__name__}; "
+                "names of columns are text"
             )
         if not name:
-            raise DataError(f"column {position + 1} has an empty name")
+            raise DataError(f"{prefix}column {position + 1} has an empty name")
         if name in names[:position]:
             raise DataError(
-                f"column name {name!r} is given twice (columns {names.index(name) + 1} "
+                f"{prefix}column name {name!r} is given twice (columns {names.index(name) + 1} "
                 f"and {position + 1}); names of columns are unique"
             )
 
