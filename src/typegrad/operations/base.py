@@ -118,9 +118,7 @@ class Operation(ABC):
         """
         self._check_inputs(inputs)
         expected = self.output_shape(*[x.shape for x in inputs])
-        computed: Any = self._evaluate(inputs)
-        # NumPy gives a scalar, no array, where the result has no axes.
-        output: Array = np.asarray(computed) if isinstance(computed, np.generic) else computed
+        output = self._as_array("output", self._evaluate(inputs))
         if expected is not None and output.shape != expected:
             raise ShapeError(
                 f"{self}.output returned shape {output.shape}; expected {expected} for "
@@ -147,6 +145,11 @@ class Operation(ABC):
                 f"{self}.backward got output_grad of shape {output_grad.shape}; "
                 f"expected the output's shape {output.shape}"
             )
+        if output_grad.dtype != output.dtype:
+            raise DTypeError(
+                f"{self}.backward got output_grad of dtype {output_grad.dtype}; "
+                f"expected the output's {output.dtype}, convert it with .astype()"
+            )
         return inputs, output
 
     @final
@@ -165,18 +168,37 @@ class Operation(ABC):
             What ``forward`` got and gave.
         """
         grad = self._gradient(index, output_grad, inputs, output)
-        target = inputs[index]
+        return self._checked_gradient(index, output_grad, grad, inputs[index])
+
+    def _checked_gradient(
+        self, index: int, output_grad: Array, computed: Array, target: Array
+    ) -> Array:
+        """Bring what a gradient hook returned to the shape of its input `target`."""
+        what = f"gradient with respect to {self._operand_name(index)}"
+        grad = self._as_array(what, computed)
         if self.broadcasts and grad.shape != target.shape:
             grad = sum_to_shape(grad, target.shape)
         if grad.shape != target.shape:
             raise ShapeError(
-                f"{self}: the gradient with respect to {self._operand_name(index)} has shape "
-                f"{grad.shape}; expected the shape of that input, {target.shape}"
+                f"{self}: the {what} has shape {grad.shape}; "
+                f"expected the shape of that input, {target.shape}"
             )
-        self._check_dtype(f"gradient with respect to {self._operand_name(index)}", grad, target)
+        self._check_dtype(what, grad, target)
         if (observer := _observer.get()) is not None:
             observer(self, "backward", (output_grad,), grad)
         return grad
+
+    def _as_array(self, what: str, computed: Any) -> Array:
+        """Require an array, but take NumPy's scalars, which it gives for results without axes."""
+        if isinstance(computed, np.generic):
+            return np.asarray(computed)
+        if not hasattr(computed, "shape") or not hasattr(computed, "dtype"):
+            raise DTypeError(
+                f"{self}: the {what} is a {type(computed).__name__}; "
+                "expected an array, check what the hook returns"
+            )
+        array: Array = computed
+        return array
 
     def _check_dtype(self, what: str, result: Array, like: Array) -> None:
         if result.dtype != like.dtype:
@@ -367,18 +389,16 @@ class ParameterOperation(Operation, Generic[*Arrays]):
     def backward(self, output_grad: Array) -> Array:
         """Add to each parameter's ``grad``, and return the gradient of the input."""
         inputs, output = self._saved_for(output_grad)
-        grads = self._parameter_gradients(output_grad, inputs, output)
-        for index, parameter in enumerate(self.parameters):
-            grad = grads[index]
-            if grad.shape != parameter.shape:
-                raise ShapeError(
-                    f"{self}.parameter_grads returned shape {grad.shape} for "
-                    f"{self._operand_name(index + 1)} of shape {parameter.shape}"
-                )
+        computed = self._parameter_gradients(output_grad, inputs, output)
+        # All are checked before any is added, so that an error leaves the sums as they were.
+        grads = [
+            self._checked_gradient(index, output_grad, grad, inputs[index])
+            for index, grad in enumerate(computed, start=1)
+        ]
+        input_grad = self.gradient(0, output_grad, inputs, output)
+        for parameter, grad in zip(self.parameters, grads, strict=True):
             np.add(parameter.grad, grad, out=parameter.grad)
-            if (observer := _observer.get()) is not None:
-                observer(self, "backward", (output_grad,), grad)
-        return self.gradient(0, output_grad, inputs, output)
+        return input_grad
 
     def _parameter_gradients(
         self, output_grad: Array, inputs: tuple[Array, ...], output: Array
@@ -429,8 +449,13 @@ def require_floating(operation: object, operand: str, x: Array) -> None:
 
 
 def sum_to_shape(grad: Array, shape: Shape) -> Array:
-    """Sum `grad` over the axes along which an array of `shape` was broadcast to it."""
+    """Sum `grad` over the axes along which an array of `shape` was broadcast to it.
+
+    A `grad` that `shape` cannot be broadcast to keeps another shape, for the caller to report.
+    """
     added = grad.ndim - len(shape)
+    if added < 0:
+        return grad
     stretched = tuple(
         axis + added
         for axis, length in enumerate(shape)
@@ -438,4 +463,4 @@ def sum_to_shape(grad: Array, shape: Shape) -> Array:
     )
     axes = tuple(range(added)) + stretched
     total: Array = np.sum(grad, axis=axes, keepdims=True) if axes else grad
-    return np.reshape(total, shape)
+    return np.reshape(total, total.shape[added:])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -93,12 +94,16 @@ class FlatParameters:
     """
 
     def __init__(self, parameters: Sequence[Parameter], dtype: FloatDType) -> None:
+        self._parameters = tuple(parameters)
         size = sum(parameter.size for parameter in parameters)
         self.values: Vector = np.zeros(size, dtype)
         self.grads: Vector = np.zeros(size, dtype)
         self.decay_mask: Vector = np.zeros(size, dtype)
+        self._bind()
+
+    def _bind(self) -> None:
         start = 0
-        for parameter in parameters:
+        for parameter in self._parameters:
             stop = start + parameter.size
             parameter.bind(
                 self.values[start:stop].reshape(parameter.shape),
@@ -106,3 +111,8 @@ class FlatParameters:
             )
             self.decay_mask[start:stop] = parameter.decay
             start = stop
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Make copied parameters views again: copying and pickling turn views into arrays."""
+        self.__dict__.update(state)
+        self._bind()
