@@ -9,7 +9,7 @@ import numpy as np
 
 from typegrad.errors import ShapeError
 from typegrad.layers.mode import INFERENCE, Mode
-from typegrad.operations.base import Operation
+from typegrad.operations.base import Operation, require_floating
 from typegrad.operations.parameter import Parameter
 from typegrad.types import AnyArray, Array, Shape
 
@@ -39,8 +39,8 @@ class Layer:
     """A building block of networks.
 
     A subclass sets up its parameters, buffers, inner layers and operations as attributes in
-    ``__init__``; they are found by looking at the attributes, lists and tuples included, in
-    the order in which they were set. If the operations simply follow one another, put
+    ``__init__``; they are found by looking at the attributes, into lists, tuples and dicts
+    too, in the order in which they were set. If the operations simply follow one another, put
     them in `operations`, and that is all; otherwise override `forward` and `backward`.
 
     Attributes
@@ -107,8 +107,14 @@ class Layer:
         ------
         ShapeError
             If the shape does not fit.
+        DTypeError
+            If it is no array.
         """
-        if self.in_features is not None and (x.ndim != 2 or x.shape[1] != self.in_features):
+        if self.in_features is None:
+            return
+        if not hasattr(x, "shape"):
+            require_floating(self, "the input", x)
+        if x.ndim != 2 or x.shape[1] != self.in_features:
             raise ShapeError(
                 f"{self} got input of shape {x.shape}; it expects (batch, {self.in_features})"
             )
@@ -140,14 +146,17 @@ def _unary(operation: Operation) -> Any:
 def named_parts(owner: Layer, kind: type[Part]) -> Iterator[tuple[str, Part]]:
     """Find all objects of one kind in a layer, with dotted names; each object once.
 
-    Looks at attributes in the order in which they were set, into lists, tuples, inner
-    layers and operations.
+    Looks at attributes in the order in which they were set, into lists, tuples, dicts,
+    inner layers and operations.
     """
-    seen: set[int] = set()
+    seen: set[int] = {id(owner)}
 
     def walk(name: str, value: object) -> Iterator[tuple[str, Part]]:
-        if isinstance(value, kind) and id(value) not in seen:
+        if isinstance(value, kind | Layer | Operation):
+            if id(value) in seen:
+                return
             seen.add(id(value))
+        if isinstance(value, kind):
             yield name, value
         if isinstance(value, Layer | Operation):
             for attribute, part in vars(value).items():
@@ -155,6 +164,9 @@ def named_parts(owner: Layer, kind: type[Part]) -> Iterator[tuple[str, Part]]:
         elif isinstance(value, list | tuple):
             for index, part in enumerate(value):
                 yield from walk(f"{name}.{index}", part)
+        elif isinstance(value, dict):
+            for key, part in value.items():
+                yield from walk(f"{name}.{key}", part)
 
     for attribute, part in vars(owner).items():
         yield from walk(attribute, part)

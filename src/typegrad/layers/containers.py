@@ -78,7 +78,13 @@ class Residual(Chain):
             )
 
     def forward(self, x: Array, mode: Mode = INFERENCE) -> Array:
-        return self.sum.forward(x, super().forward(x, mode))
+        inner = super().forward(x, mode)
+        if inner.shape != x.shape:
+            raise ShapeError(
+                f"{self} got input of shape {x.shape}, but its layers give {inner.shape}; "
+                "the input can only be added to an output of its own shape"
+            )
+        return self.sum.forward(x, inner)
 
     def backward(self, output_grad: Array) -> Array:
         around, inner = self.sum.backward(output_grad)

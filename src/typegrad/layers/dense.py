@@ -62,7 +62,9 @@ def make_activation(
                 f"{', '.join(ACTIVATIONS)}"
             )
         return ACTIVATIONS[activation]()
-    return copy(activation)
+    own = copy(activation)
+    vars(own).pop("_saved", None)
+    return own
 
 
 def default_initializer(activation: ElementwiseOperation | None) -> Initializer:
