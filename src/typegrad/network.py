@@ -44,7 +44,7 @@ class NeuralNetwork:
         If a layer does not take what the one before it gives, or the loss does not take
         what the last gives.
     StateError
-        If a layer occurs twice or belongs to another network.
+        If a layer occurs twice, or its parameters belong to another network.
     DTypeError
         If the dtype is not float32 or float64.
 
@@ -68,6 +68,8 @@ class NeuralNetwork:
         target_scaler: Standardizer | None = None,
     ) -> None:
         self.chain = Chain(*_listed(layers))
+        if not isinstance(loss, Loss):
+            raise TypeError(f"loss is {loss!r}; expected a Loss object such as tg.MSELoss()")
         self.loss = loss
         self.dtype = _checked_dtype(dtype)
         self.input_scaler = input_scaler
@@ -144,10 +146,10 @@ class NeuralNetwork:
         if batch_size is not None and batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}; expected 1 or more, or None")
         data = self.prepare_inputs(x)
-        step = batch_size or max(len(data), 1)
-        outputs = [self.chain.forward(data[i : i + step]) for i in range(0, len(data), step)]
-        if not outputs:
-            return np.zeros((0, self.out_features or 0), self.dtype)
+        # Without rows there is one empty batch, which gives the output its shape.
+        rows = max(len(data), 1)
+        step = batch_size or rows
+        outputs = [self.chain.forward(data[i : i + step]) for i in range(0, rows, step)]
         return self.in_target_units(np.concatenate(outputs))
 
     def prepare_inputs(self, x: npt.ArrayLike, name: str = "x") -> Array:
@@ -199,6 +201,8 @@ class NeuralNetwork:
             If names are missing or unknown.
         ShapeError
             If an array has the wrong shape.
+        DTypeError
+            If an array does not hold real numbers.
         """
         holders: dict[str, Any] = {**self.parameters, **self.buffers}
         missing, unknown = holders.keys() - state.keys(), state.keys() - holders.keys()
@@ -207,14 +211,16 @@ class NeuralNetwork:
                 "load_state_dict: the state is of another network; "
                 f"missing: {sorted(missing) or 'none'}, unknown: {sorted(unknown) or 'none'}"
             )
+        arrays = {}
         for name, holder in holders.items():
-            if np.shape(state[name]) != holder.shape:
+            array = as_real_array(state[name], f"load_state_dict: {name}")
+            if array.shape != holder.shape:
                 raise ShapeError(
-                    f"load_state_dict: {name} has shape {np.shape(state[name])}; "
-                    f"expected {holder.shape}"
+                    f"load_state_dict: {name} has shape {array.shape}; expected {holder.shape}"
                 )
+            arrays[name] = array.astype(holder.value.dtype)
         for name, holder in holders.items():
-            holder.value[...] = state[name]
+            holder.value[...] = arrays[name]
 
     def summary(self) -> str:
         """Return a table of layers: output shape, parameters, multiply-adds for one row.
@@ -239,9 +245,13 @@ class NeuralNetwork:
         return f"NeuralNetwork({inside}, loss={self.loss}, dtype={self.dtype})"
 
     def _named(self, kind: Any) -> Iterable[tuple[str, Any]]:
+        # A part that layers share, such as a tied weight, goes by its first name.
+        seen: set[int] = set()
         for index, layer in enumerate(self.layers):
             for name, part in named_parts(layer, kind):
-                yield f"{index}.{name}", part
+                if id(part) not in seen:
+                    seen.add(id(part))
+                    yield f"{index}.{name}", part
 
     def _check_loss_fits(self) -> None:
         wanted = self.loss.output_features(1)
@@ -262,10 +272,15 @@ class NeuralNetwork:
                     f"parameter {name} already belongs to a network; "
                     "build new layers for a second network"
                 )
-        flat = FlatParameters(list(named.values()), self.dtype)
         streams = generator.spawn(len(named))
-        for parameter, stream in zip(named.values(), streams, strict=True):
-            parameter.value[...] = parameter.initializer(parameter.shape, stream)
+        # Drawn before anything is bound, so that layers outlive an initializer's error.
+        drawn = [
+            _first_value(name, parameter, stream)
+            for (name, parameter), stream in zip(named.items(), streams, strict=True)
+        ]
+        flat = FlatParameters(list(named.values()), self.dtype)
+        for parameter, value in zip(named.values(), drawn, strict=True):
+            parameter.value[...] = value
         return flat
 
 
@@ -287,6 +302,16 @@ def as_real_array(x: npt.ArrayLike, name: str) -> AnyArray:
             "and for text a TableEncoder that turns it into numbers"
         )
     return data
+
+
+def _first_value(name: str, parameter: Parameter, generator: np.random.Generator) -> Array:
+    value = parameter.initializer(parameter.shape, generator)
+    if np.shape(value) != parameter.shape:
+        raise ShapeError(
+            f"the initializer of parameter {name} returned shape {np.shape(value)}; "
+            f"expected {parameter.shape}"
+        )
+    return value
 
 
 def _listed(layers: tuple[Any, ...]) -> list[Any]:

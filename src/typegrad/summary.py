@@ -50,7 +50,9 @@ def _output_shapes(chain: Chain, dtype: FloatDType) -> list[str]:
         return ["?"] * len(chain.layers)
     x: Array = np.zeros((1, chain.in_features), dtype)
     shapes = []
-    for layer in chain.layers:
-        x = layer.forward(x)
-        shapes.append("(" + ", ".join(["batch", *(str(n) for n in x.shape[1:])]) + ")")
+    # Only the shapes matter: a layer may divide by zero here.
+    with np.errstate(all="ignore"):
+        for layer in chain.layers:
+            x = layer.forward(x)
+            shapes.append("(" + ", ".join(["batch", *(str(n) for n in x.shape[1:])]) + ")")
     return shapes
