@@ -25,13 +25,22 @@ def numerical_derivative(f: Callable[[Value], Value], x: Value, h: float = 1e-7)
         Where: a number, or an array for the derivative at each of its elements.
     h
         Half the distance of the two points. The error is about
-        ``h**2 / 6 * f'''(x) + 1e-16 * f(x) / h``.
+        ``h**2 / 6 * f'''(x) + 1e-16 * f(x) / h``. Arrays are computed with in float64 at least,
+        since float32 would round x + h to x.
+
+    Raises
+    ------
+    ValueError
+        If `h` is not positive.
 
     Examples
     --------
     >>> round(numerical_derivative(lambda x: x**2, 3.0), 10)
     5.9999999902
     """
+    _check_step("numerical_derivative", h)
+    if isinstance(x, np.ndarray | np.generic):
+        x = x.astype(np.result_type(x.dtype, np.float64))
     return (f(x + h) - f(x - h)) / (2 * h)
 
 
@@ -46,7 +55,10 @@ def partial_derivative(
     12.0
     """
     if not 0 <= index < len(arguments):
-        raise IndexError(f"index is {index}, but there are {len(arguments)} arguments")
+        raise IndexError(
+            f"partial_derivative: index is {index}, but there are {len(arguments)} arguments, "
+            "counted from 0"
+        )
 
     def along(value: float) -> float:
         return f(*arguments[:index], value, *arguments[index + 1 :])
@@ -77,12 +89,15 @@ def numerical_gradient(f: Callable[[Array], float], x: npt.ArrayLike, h: float =
         If `f` returns an array of more than one element.
     DTypeError
         If `x` is not made of real numbers.
+    ValueError
+        If `h` is not positive.
 
     Examples
     --------
     >>> numerical_gradient(lambda x: float(np.sum(x**2)), np.array([1.0, 2.0])).round(6)
     array([2., 4.])
     """
+    _check_step("numerical_gradient", h)
     point = np.array(x)
     if point.dtype.kind not in "fiu":
         raise DTypeError(f"numerical_gradient: x has dtype {point.dtype}; expected real numbers")
@@ -97,6 +112,11 @@ def numerical_gradient(f: Callable[[Array], float], x: npt.ArrayLike, h: float =
         point[index] = centre
         gradient[index] = (ends[0] - ends[1]) / (2 * h)
     return gradient
+
+
+def _check_step(function: str, h: float) -> None:
+    if not h > 0:
+        raise ValueError(f"{function}: h is {h}; expected a positive number")
 
 
 def _as_number(value: float | Array) -> float:
