@@ -25,6 +25,7 @@ from typegrad.types import FloatDType, Vector
 
 SIZE = 12
 RATE = 0.01
+THEIR_NAMES = {"epsilon": "eps", "learning_rate": "lr"}
 
 
 class Row(NamedTuple):
@@ -37,7 +38,8 @@ class Row(NamedTuple):
 
 def row(name: str, ours: Any, theirs: Any, /, **options: Any) -> Row:
     """Give both the same options."""
-    return Row(name, partial(ours, RATE, **options), partial(theirs, lr=RATE, **options))
+    their_options = {THEIR_NAMES.get(key, key): value for key, value in options.items()}
+    return Row(name, partial(ours, RATE, **options), partial(theirs, lr=RATE, **their_options))
 
 
 ROWS = [
@@ -47,7 +49,7 @@ ROWS = [
     row("sgd-nesterov-decay", SGD, torch.optim.SGD, momentum=0.8, nesterov=True, weight_decay=0.1),
     row("rmsprop", RMSProp, torch.optim.RMSprop),
     row("rmsprop-centered", RMSProp, torch.optim.RMSprop, centered=True, alpha=0.9),
-    row("rmsprop-momentum", RMSProp, torch.optim.RMSprop, momentum=0.9, eps=1e-4),
+    row("rmsprop-momentum", RMSProp, torch.optim.RMSprop, momentum=0.9, epsilon=1e-4),
     row("rmsprop-all", RMSProp, torch.optim.RMSprop, centered=True, momentum=0.5, weight_decay=0.1),
     row("adagrad", Adagrad, torch.optim.Adagrad),
     row(
@@ -56,12 +58,12 @@ ROWS = [
         torch.optim.Adagrad,
         initial_accumulator_value=0.1,
         weight_decay=0.1,
-        eps=1e-3,
+        epsilon=1e-3,
     ),
     row("adadelta", Adadelta, torch.optim.Adadelta),
-    row("adadelta-decay", Adadelta, torch.optim.Adadelta, rho=0.95, eps=1e-4, weight_decay=0.1),
+    row("adadelta-decay", Adadelta, torch.optim.Adadelta, rho=0.95, epsilon=1e-4, weight_decay=0.1),
     row("adam", Adam, torch.optim.Adam),
-    row("adam-decay", Adam, torch.optim.Adam, weight_decay=0.1, betas=(0.8, 0.9), eps=1e-3),
+    row("adam-decay", Adam, torch.optim.Adam, weight_decay=0.1, betas=(0.8, 0.9), epsilon=1e-3),
     row("adam-amsgrad", Adam, torch.optim.Adam, amsgrad=True, betas=(0.5, 0.7)),
     row("adamw", AdamW, torch.optim.AdamW),
     row("adamw-amsgrad", AdamW, torch.optim.AdamW, weight_decay=0.3, amsgrad=True),
@@ -172,5 +174,5 @@ def test_defaults_are_pytorchs_but_for_the_rate_of_sgd(ours: Any, theirs: Any) -
     rate = options.pop("learning_rate")
     assert rate == (0.01 if ours is SGD else defaults["lr"])
     for name, value in options.items():
-        expected = defaults[name]
+        expected = defaults[THEIR_NAMES.get(name, name)]
         assert value == (list(expected) if isinstance(expected, tuple) else expected), name

@@ -6,6 +6,7 @@ import json
 import math
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -193,6 +194,9 @@ def test_evaluations_are_not_repeated_but_for_a_reason() -> None:
     optimizer.minimize_step(problem, problem.parameters)
     searched = problem.evaluations - known
     assert searched == 1  # the first trial was accepted
+    known = problem.evaluations
+    optimizer.minimize_step(partial(problem), problem.parameters)
+    assert problem.evaluations - known == 2  # another function: its start is evaluated
     problem.parameters += 0.1  # somebody moved the parameters
     seen = problem.parameters.copy()
     calls: list[Vector] = []

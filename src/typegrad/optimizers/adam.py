@@ -22,13 +22,13 @@ class _MomentOptimizer(Optimizer):
     _: KW_ONLY
     betas: tuple[float, float] = (0.9, 0.999)
     """Both in [0, 1); how slowly the means of gradient and squared gradient forget."""
-    eps: float = 1e-8
+    epsilon: float = 1e-8
     """Not negative; added to the denominator."""
 
     def check_options(self) -> None:
         """Check the options."""
         self.check_betas(self.betas)
-        self.check_number("eps", NON_NEGATIVE)
+        self.check_number("epsilon", NON_NEGATIVE)
 
     def init(self, parameters: Vector) -> dict[str, Vector]:
         """Return the means' start."""
@@ -47,7 +47,7 @@ class Adam(_MomentOptimizer):
     """Adaptive moment estimation (Kingma & Ba 2015).
 
     m = beta1 * m + (1 - beta1) * g;  v = beta2 * v + (1 - beta2) * g^2, both from 0;
-    p = p - learning_rate * m' / (sqrt(v') + eps), with the bias of the start taken out of
+    p = p - learning_rate * m' / (sqrt(v') + epsilon), with the bias of the start taken out of
     both: m' = m / (1 - beta1^step), v' = v / (1 - beta2^step). ``amsgrad`` divides by the
     root of the largest v so far (Reddi et al. 2018, with bias correction as in PyTorch).
 
@@ -90,7 +90,7 @@ class Adam(_MomentOptimizer):
             square = np.maximum(state["largest_mean_square"], square)
             new["largest_mean_square"] = square
         size = learning_rate / (1.0 - beta1**step)
-        scale = np.sqrt(square) / math.sqrt(1.0 - beta2**step) + self.eps
+        scale = np.sqrt(square) / math.sqrt(1.0 - beta2**step) + self.epsilon
         return parameters - size * new["mean"] / scale, new
 
 
@@ -137,7 +137,7 @@ class NAdam(_MomentOptimizer):
         new = self._moments(gradient, state)
         momentum, next_momentum = self._momentum(step), self._momentum(step + 1)
         product = self._momentum_product(step)
-        scale = np.sqrt(new["mean_square"] / (1.0 - self.betas[1] ** step)) + self.eps
+        scale = np.sqrt(new["mean_square"] / (1.0 - self.betas[1] ** step)) + self.epsilon
         gradient_size = learning_rate * (1.0 - momentum) / (1.0 - product)
         mean_size = learning_rate * next_momentum / (1.0 - product * next_momentum)
         direction = gradient_size * gradient + mean_size * new["mean"]
@@ -165,8 +165,8 @@ class RAdam(_MomentOptimizer):
 
     With r_inf = 2 / (1 - beta2) - 1 and r = r_inf - 2 * step * beta2^step / (1 - beta2^step):
     p = p - learning_rate * m' if r <= 5, else p = p - learning_rate * R * m' / (sqrt(v') + e),
-    R^2 = (r - 4) (r - 2) r_inf / ((r_inf - 4) (r_inf - 2) r). As in PyTorch, eps is added to
-    sqrt(v), before its bias is corrected.
+    R^2 = (r - 4) (r - 2) r_inf / ((r_inf - 4) (r_inf - 2) r). As in PyTorch, epsilon is added
+    to sqrt(v), before its bias is corrected.
     """
 
     learning_rate: float | Schedule = 0.001
@@ -187,7 +187,7 @@ class RAdam(_MomentOptimizer):
         if rectification == 0.0:
             return parameters - size * new["mean"], new
         size *= rectification * math.sqrt(1.0 - beta2**step)
-        return parameters - size * new["mean"] / (np.sqrt(new["mean_square"]) + self.eps), new
+        return parameters - size * new["mean"] / (np.sqrt(new["mean_square"]) + self.epsilon), new
 
     def _rectification(self, step: int) -> float:
         """Return R, or 0 while the variance is not bounded."""

@@ -16,16 +16,16 @@ from typegrad.types import Vector
 class RMSProp(Optimizer):
     """Divide by a running root mean square of the gradient (Tieleman & Hinton 2012).
 
-    s = alpha * s + (1 - alpha) * g^2;  p = p - learning_rate * g / (sqrt(s) + eps). ``centered``
-    puts the variance, s - mean(g)^2, in the place of s (Graves 2013); with ``momentum``,
-    v = momentum * v + g / (sqrt(s) + eps) and p = p - learning_rate * v.
+    s = alpha * s + (1 - alpha) * g^2;  p = p - learning_rate * g / (sqrt(s) + epsilon).
+    ``centered`` puts the variance, s - mean(g)^2, in the place of s (Graves 2013); with
+    ``momentum``, v = momentum * v + g / (sqrt(s) + epsilon) and p = p - learning_rate * v.
     """
 
     learning_rate: float | Schedule = 0.01
     _: KW_ONLY
     alpha: float = 0.99
     """In [0, 1); how slowly the mean square forgets."""
-    eps: float = 1e-8
+    epsilon: float = 1e-8
     """Not negative; added to the denominator."""
     momentum: float = 0.0
     """In [0, 1)."""
@@ -34,7 +34,7 @@ class RMSProp(Optimizer):
     def check_options(self) -> None:
         """Check the options."""
         self.check_number("alpha", FRACTION)
-        self.check_number("eps", NON_NEGATIVE)
+        self.check_number("epsilon", NON_NEGATIVE)
         self.check_number("momentum", FRACTION)
         self.check_flag("centered")
 
@@ -58,7 +58,7 @@ class RMSProp(Optimizer):
             new["mean"] = _mix(state["mean"], gradient, self.alpha)
             # Rounding can take the difference below zero where the gradient hardly varies.
             spread = np.maximum(spread - new["mean"] * new["mean"], 0.0)
-        direction = gradient / (np.sqrt(spread) + self.eps)
+        direction = gradient / (np.sqrt(spread) + self.epsilon)
         if self.momentum:
             direction = new["velocity"] = self.momentum * state["velocity"] + direction
         return parameters - learning_rate * direction, new
@@ -68,20 +68,20 @@ class RMSProp(Optimizer):
 class Adagrad(Optimizer):
     """Divide by the root of the sum of all squared gradients (Duchi et al. 2011).
 
-    s = s + g^2;  p = p - learning_rate * g / (sqrt(s) + eps).
+    s = s + g^2;  p = p - learning_rate * g / (sqrt(s) + epsilon).
     """
 
     learning_rate: float | Schedule = 0.01
     _: KW_ONLY
     initial_accumulator_value: float = 0.0
     """Not negative; the sum's start."""
-    eps: float = 1e-10
+    epsilon: float = 1e-10
     """Not negative; added to the denominator."""
 
     def check_options(self) -> None:
         """Check the options."""
         self.check_number("initial_accumulator_value", NON_NEGATIVE)
-        self.check_number("eps", NON_NEGATIVE)
+        self.check_number("epsilon", NON_NEGATIVE)
 
     def init(self, parameters: Vector) -> dict[str, Vector]:
         """Return the sum's start."""
@@ -97,7 +97,7 @@ class Adagrad(Optimizer):
     ) -> tuple[Vector, dict[str, Vector]]:
         """Return the new parameters and the new sum."""
         total = state["sum_of_squares"] + gradient * gradient
-        step_vector = learning_rate * gradient / (np.sqrt(total) + self.eps)
+        step_vector = learning_rate * gradient / (np.sqrt(total) + self.epsilon)
         return parameters - step_vector, {"sum_of_squares": total}
 
 
@@ -105,7 +105,7 @@ class Adagrad(Optimizer):
 class Adadelta(Optimizer):
     """Scale by the ratio of past steps to past gradients (Zeiler 2012).
 
-    s = rho * s + (1 - rho) * g^2;  d = sqrt(u + eps) / sqrt(s + eps) * g;
+    s = rho * s + (1 - rho) * g^2;  d = sqrt(u + epsilon) / sqrt(s + epsilon) * g;
     u = rho * u + (1 - rho) * d^2;  p = p - learning_rate * d.
     """
 
@@ -113,13 +113,13 @@ class Adadelta(Optimizer):
     _: KW_ONLY
     rho: float = 0.9
     """In [0, 1); how slowly the mean squares forget."""
-    eps: float = 1e-6
+    epsilon: float = 1e-6
     """Not negative; added under both roots."""
 
     def check_options(self) -> None:
         """Check the options."""
         self.check_number("rho", FRACTION)
-        self.check_number("eps", NON_NEGATIVE)
+        self.check_number("epsilon", NON_NEGATIVE)
 
     def init(self, parameters: Vector) -> dict[str, Vector]:
         """Return the mean squares of gradients and of steps."""
@@ -137,7 +137,7 @@ class Adadelta(Optimizer):
         """Return the new parameters and the new mean squares."""
         square = _mix(state["mean_square_gradient"], gradient * gradient, self.rho)
         past_steps = state["mean_square_step"]
-        direction = np.sqrt(past_steps + self.eps) / np.sqrt(square + self.eps) * gradient
+        direction = np.sqrt(past_steps + self.epsilon) / np.sqrt(square + self.epsilon) * gradient
         new = {
             "mean_square_gradient": square,
             "mean_square_step": _mix(past_steps, direction * direction, self.rho),

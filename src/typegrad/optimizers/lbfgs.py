@@ -140,8 +140,9 @@ class LBFGS(FullBatchOptimizer):
         ----------
         evaluate
             Returns loss and gradient, shape (n,), at what ``parameters`` contains at the time of
-            the call. As long as it is the same object and nobody else moves the parameters,
-            the iteration starts from what the last one knows, with no evaluation.
+            the call. As long as it is the same function (or method of the same object) and
+            nobody else moves the parameters, the iteration starts from what the last one
+            knows; otherwise it evaluates the start again.
         parameters
             Shape (n,), float32 or float64; moved in place.
         learning_rate
@@ -212,7 +213,7 @@ class LBFGS(FullBatchOptimizer):
 
     def _starting_point(self, evaluate: Evaluate, parameters: Vector) -> _Evaluation:
         last = self._history.last
-        if last and last.evaluate is evaluate and np.array_equal(last.parameters, parameters):
+        if last and last.evaluate == evaluate and np.array_equal(last.parameters, parameters):
             return last
         loss, gradient = self._evaluate(evaluate, parameters)
         if not math.isfinite(loss):
