@@ -35,8 +35,8 @@ def load_concrete() -> Table:
     >>> concrete = load_concrete()
     >>> len(concrete)
     1030
-    >>> round(concrete["compressive_strength"].mean(), 2)
-    np.float64(35.82)
+    >>> print(f"{concrete['compressive_strength'].mean():.2f} MPa")
+    35.82 MPa
     """
     file = files("typegrad.datasets").joinpath("concrete.csv")
     return parse_delimited(file.read_bytes(), "concrete.csv", delimiter=",")
