@@ -19,8 +19,8 @@ class DataFrameLike(Protocol):
     """What `Table.from_dataframe` needs of a data frame; pandas and Polars have it."""
 
     @property
-    def columns(self) -> Iterable[Any]:
-        """Names of the columns."""
+    def columns(self) -> Any:
+        """Names of the columns; Any, since pyright takes pandas' for no iterable."""
 
     def __getitem__(self, name: Any, /) -> Any:
         """One column."""
@@ -78,11 +78,15 @@ class Table:
         source: str | None = None,
         row_numbers: IntArray | None = None,
     ) -> None:
-        pairs = list(columns.items() if isinstance(columns, Mapping) else columns)
+        pairs: list[tuple[str, object]] = list(
+            columns.items() if isinstance(columns, Mapping) else columns
+        )
         self._source = source
         _check_names([name for name, _ in pairs], self.prefix)
         self._row_numbers = row_numbers
-        self._columns = {name: as_column(name, values, self.place) for name, values in pairs}
+        self._columns: dict[str, AnyArray] = {
+            name: as_column(name, values, self.place) for name, values in pairs
+        }
         self._check_lengths()
 
     @classmethod
