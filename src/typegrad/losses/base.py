@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 
@@ -21,6 +21,9 @@ class Loss(Operation):
     this class's business. Where a loss is a sum of terms, one for each output, subclass
     `ElementwiseLoss` instead.
     """
+
+    default_metrics: ClassVar[tuple[str, ...]] = ("rmse", "mae", "r2")
+    """What a `Trainer` reports unless told otherwise."""
 
     @abstractmethod
     def example_losses(self, prediction: Array, target: Array) -> Array:

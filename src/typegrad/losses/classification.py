@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 
 from typegrad.errors import DataError, DTypeError, ShapeError
@@ -17,6 +19,8 @@ class CrossEntropyLoss(Loss):
     number of each example's class, from 0, as whole numbers in the prediction's dtype,
     or (n, classes), the probability of each class.
     """
+
+    default_metrics: ClassVar[tuple[str, ...]] = ()
 
     def check_shapes(self, prediction: Shape, target: Shape) -> None:
         if len(prediction) != 2 or target not in ((prediction[0],), prediction):

@@ -1,0 +1,172 @@
+"""From what a user gives `Trainer.fit` to what an engine takes: split, scaled, converted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from typegrad.data.standardizer import Standardizer
+from typegrad.engines.base import TrainingData
+from typegrad.errors import DataError, ShapeError
+from typegrad.losses.base import check_sample_weight
+from typegrad.network import NeuralNetwork, as_real_array
+from typegrad.types import AnyArray, IntArray, Vector
+
+Examples: TypeAlias = (
+    tuple[npt.ArrayLike, npt.ArrayLike] | tuple[npt.ArrayLike, npt.ArrayLike, npt.ArrayLike | None]
+)
+"""Inputs and targets, or inputs, targets and weights."""
+
+_SPLIT_STREAM = 0x5B11
+
+
+@dataclass(frozen=True)
+class FitData:
+    """Training and validation data as the engine takes them; targets in their own units too."""
+
+    training: TrainingData
+    targets: npt.NDArray[np.float64]
+    validation: TrainingData | None
+    validation_targets: npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class _Raw:
+    """Examples as they came, as arrays of equal length."""
+
+    inputs: AnyArray
+    targets: AnyArray
+    weights: Vector | None
+
+    def take(self, rows: IntArray) -> _Raw:
+        weights = None if self.weights is None else self.weights[rows]
+        return _Raw(self.inputs[rows], self.targets[rows], weights)
+
+
+def prepare(
+    network: NeuralNetwork,
+    examples: Examples,
+    *,
+    validation_data: Examples | None = None,
+    validation_split: float | None = None,
+    seed: int = 0,
+    notes: list[str] | None = None,
+) -> FitData:
+    """Check and split the data, fit scalers on the training rows, convert.
+
+    Raises
+    ------
+    ShapeError, DTypeError, DataError
+        If the data does not fit the network or itself, or is not finite.
+    """
+    raw = _as_raw(examples, "")
+    validation: _Raw | None = None
+    if validation_data is not None:
+        if validation_split is not None:
+            raise ValueError("give validation_data or validation_split, not both")
+        validation = _as_raw(validation_data, "validation ")
+    elif validation_split is not None:
+        raw, validation = _split(raw, validation_split, seed)
+    _fit_scalers(network, raw)
+    if notes is not None:
+        notes.extend(_conversion_notes(network, raw))
+    return FitData(
+        training=_convert(network, raw, ""),
+        targets=raw.targets.astype(np.float64),
+        validation=None if validation is None else _convert(network, validation, "validation "),
+        validation_targets=np.zeros(0) if validation is None else validation.targets.astype(float),
+    )
+
+
+def check_count(name: str, value: int) -> None:
+    """Require a whole number of one or more."""
+    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
+        raise ValueError(f"{name} is {value!r}; expected a whole number of 1 or more")
+
+
+def _as_raw(examples: Examples, prefix: str) -> _Raw:
+    given: Any = examples
+    if not isinstance(given, tuple) or len(given) not in (2, 3):
+        raise ValueError(f"{prefix}data must be a tuple (x, y) or (x, y, sample_weight)")
+    inputs = as_real_array(examples[0], f"{prefix}x")
+    targets = as_real_array(examples[1], f"{prefix}y")
+    if inputs.ndim == 0 or targets.ndim == 0 or len(inputs) != len(targets):
+        raise ShapeError(
+            f"{prefix}x has shape {inputs.shape} and {prefix}y {targets.shape}; "
+            "expected as many rows in both"
+        )
+    if len(inputs) == 0:
+        raise DataError(f"{prefix}x and {prefix}y have no rows; nothing can be learnt from them")
+    _check_finite(inputs, f"{prefix}x")
+    _check_finite(targets, f"{prefix}y")
+    return _Raw(inputs, targets, _weights(examples, len(inputs), prefix))
+
+
+def _weights(examples: Examples, n: int, prefix: str) -> Vector | None:
+    """Weights scaled to mean one."""
+    given = examples[2] if len(examples) == 3 else None
+    if given is None:
+        return None
+    weights = check_sample_weight(f"{prefix}data", np.asarray(given), n).astype(np.float64)
+    if not weights.any():
+        raise DataError(f"{prefix}sample_weight is zero for all {n} rows")
+    return weights
+
+
+def _check_finite(array: AnyArray, name: str) -> None:
+    if array.dtype.kind != "f" or np.isfinite(array).all():
+        return
+    place = tuple(int(index) for index in np.argwhere(~np.isfinite(array))[0])
+    where = f"row {place[0]}" + "".join(f", column {index}" for index in place[1:])
+    raise DataError(
+        f"{name} has {array[place]} at {where}; drop or fill such rows first "
+        "(a TableEncoder fills gaps)"
+    )
+
+
+def _split(raw: _Raw, share: float, seed: int) -> tuple[_Raw, _Raw]:
+    n = len(raw.inputs)
+    held_out = round(n * share) if 0 < share < 1 else 0
+    if not 0 < held_out < n:
+        raise ValueError(
+            f"validation_split is {share}; of {n} rows it leaves none for training or for "
+            "validation, expected a share between 0 and 1"
+        )
+    order = np.random.default_rng([seed, _SPLIT_STREAM]).permutation(n)
+    return raw.take(np.sort(order[held_out:])), raw.take(np.sort(order[:held_out]))
+
+
+def _fit_scalers(network: NeuralNetwork, raw: _Raw) -> None:
+    for scaler, data in ((network.input_scaler, raw.inputs), (network.target_scaler, raw.targets)):
+        if scaler is not None and not scaler.fitted:
+            fit_scaler(scaler, data)
+
+
+def fit_scaler(scaler: Standardizer, data: AnyArray) -> None:
+    """Fit in float64, whatever the data's dtype."""
+    scaler.fit(data.astype(np.float64, copy=False))
+
+
+def _convert(network: NeuralNetwork, raw: _Raw, prefix: str) -> TrainingData:
+    inputs = network.prepare_inputs(raw.inputs, f"{prefix}x")
+    targets = network.prepare_targets(raw.targets, f"{prefix}y")
+    with np.errstate(all="ignore"):  # an overflow is for the training loop to report
+        outputs = network.forward(inputs[:1])
+    network.loss.check_shapes((len(inputs), *outputs.shape[1:]), targets.shape)
+    network.loss.check_targets(targets)
+    weights = None
+    if raw.weights is not None:
+        weights = (raw.weights / raw.weights.mean()).astype(network.dtype)
+    return TrainingData(inputs, targets, weights)
+
+
+def _conversion_notes(network: NeuralNetwork, raw: _Raw) -> list[str]:
+    named = (("x", raw.inputs), ("y", raw.targets))
+    return [
+        f"{name} converted from {data.dtype} to the network's {network.dtype}"
+        for name, data in named
+        if data.dtype != network.dtype
+    ]

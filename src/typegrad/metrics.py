@@ -1,0 +1,109 @@
+"""Metrics: how good predictions are, in the target's own units."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+import numpy as np
+
+from typegrad.errors import ShapeError
+from typegrad.types import Array, Vector
+
+Metric = Callable[[Array, Array, Vector | None], float]
+"""``metric(prediction, target, sample_weight)`` -> number. Arrays are (n, outputs)."""
+
+
+def mean_squared_error(
+    prediction: Array, target: Array, sample_weight: Vector | None = None
+) -> float:
+    """Mean of (prediction - target)^2, over examples (weighted) and outputs."""
+    return _mean(np.square(_error(prediction, target)), sample_weight)
+
+
+def root_mean_squared_error(
+    prediction: Array, target: Array, sample_weight: Vector | None = None
+) -> float:
+    """Square root of the mean squared error, in the target's units."""
+    return float(np.sqrt(mean_squared_error(prediction, target, sample_weight)))
+
+
+def mean_absolute_error(
+    prediction: Array, target: Array, sample_weight: Vector | None = None
+) -> float:
+    """Mean of |prediction - target|, in the target's units."""
+    return _mean(np.abs(_error(prediction, target)), sample_weight)
+
+
+def max_absolute_error(
+    prediction: Array, target: Array, sample_weight: Vector | None = None
+) -> float:
+    """Largest |prediction - target| of examples whose weight is not zero."""
+    error = np.abs(_error(prediction, target))
+    if sample_weight is not None:
+        error = error[np.asarray(sample_weight) > 0]
+    return float(np.max(error))
+
+
+def r2_score(prediction: Array, target: Array, sample_weight: Vector | None = None) -> float:
+    """Coefficient of determination, 1 - residual / total sum of squares, averaged over outputs.
+
+    For an output that is constant, 1 if the prediction is exact and 0 if not, as in
+    scikit-learn.
+    """
+    residual = _column_means(np.square(_error(prediction, target)), sample_weight)
+    actual = np.asarray(target, np.float64)
+    centred = actual - _column_means(actual, sample_weight)
+    total = _column_means(np.square(centred), sample_weight)
+    constant = total == 0
+    scores = 1.0 - residual / np.where(constant, 1.0, total)
+    return float(np.mean(np.where(constant, residual == 0, scores)))
+
+
+METRICS: Mapping[str, Metric] = {
+    "mse": mean_squared_error,
+    "rmse": root_mean_squared_error,
+    "mae": mean_absolute_error,
+    "max_error": max_absolute_error,
+    "r2": r2_score,
+}
+"""Metrics by the names that `Trainer` takes."""
+
+
+def select_metrics(chosen: Iterable[str | Metric]) -> dict[str, Metric]:
+    """Turn names and functions into a table of metrics by name.
+
+    Raises
+    ------
+    ValueError
+        If a name is not known.
+    """
+    selected: dict[str, Metric] = {}
+    for metric in chosen:
+        if not isinstance(metric, str):
+            selected[getattr(metric, "__name__", repr(metric))] = metric
+        elif metric in METRICS:
+            selected[metric] = METRICS[metric]
+        else:
+            raise ValueError(
+                f"metric is {metric!r}; expected a function or one of {', '.join(METRICS)}"
+            )
+    return selected
+
+
+def _error(prediction: Array, target: Array) -> Array:
+    """Difference in float64, of arrays that must have one shape."""
+    if np.shape(prediction) != np.shape(target) or np.size(target) == 0:
+        raise ShapeError(
+            f"metrics: the prediction has shape {np.shape(prediction)} and the target "
+            f"{np.shape(target)}; expected equal shapes with at least one example"
+        )
+    return np.asarray(prediction, np.float64) - np.asarray(target, np.float64)
+
+
+def _column_means(values: Array, sample_weight: Vector | None) -> Array:
+    """Weighted mean over examples, of each output."""
+    return np.atleast_1d(np.average(values, axis=0, weights=sample_weight))
+
+
+def _mean(values: Array, sample_weight: Vector | None) -> float:
+    return float(np.mean(_column_means(values, sample_weight)))

@@ -1,0 +1,377 @@
+"""Trainer: fits a network to data."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from typegrad.callbacks import (
+    Callback,
+    EarlyStopping,
+    EpochEnd,
+    ProgressBar,
+    StepEnd,
+    TrainBegin,
+    TrainEnd,
+    monitored_value,
+)
+from typegrad.engines import EagerEngine, Engine, StepSettings, TrainingData
+from typegrad.evaluation import Evaluation, evaluate_network
+from typegrad.fit_data import Examples, FitData, check_count, prepare
+from typegrad.history import EpochRecord, History
+from typegrad.interrupts import DeferredInterrupt
+from typegrad.metrics import Metric, select_metrics
+from typegrad.network import NeuralNetwork
+from typegrad.optimizers import FullBatchOptimizer, Optimizer
+from typegrad.schedules import ReduceOnPlateau
+from typegrad.types import IntArray, Vector
+
+logger = logging.getLogger("typegrad")
+
+
+class Trainer:
+    """Fits a network to data with an optimizer.
+
+    Parameters
+    ----------
+    network
+        What is trained. Its weights change in place.
+    optimizer
+        It keeps its state from one `fit` to the next.
+    callbacks
+        Hear of training as it goes on, in this order.
+    metrics
+        What is reported besides the loss, in the target's own units: names (``"mse"``,
+        ``"rmse"``, ``"mae"``, ``"max_error"``, ``"r2"``) or functions
+        ``metric(prediction, target, sample_weight)``. None takes those that suit the loss.
+    clip_norm
+        Gradients longer than this Euclidean norm are scaled down to it.
+    clip_value
+        Each element of the gradient is then limited to this size.
+    accumulation_steps
+        Batches whose gradients make one step together: the same, up to rounding, as one
+        batch of all their rows, with less memory. (`BatchNorm` sees each batch by itself.)
+
+    Examples
+    --------
+    >>> import typegrad as tg
+    >>> x = np.linspace(-1, 1, 50).reshape(-1, 1)
+    >>> network = tg.NeuralNetwork(tg.Dense(1, 1), loss=tg.MSELoss(), seed=0)
+    >>> trainer = tg.Trainer(network, tg.SGD(0.1))
+    >>> history = trainer.fit(x, 3 * x + 2, epochs=50, batch_size=10, seed=0)
+    >>> bool(history.training_loss[-1] < 1e-6)
+    True
+    """
+
+    def __init__(
+        self,
+        network: NeuralNetwork,
+        optimizer: Optimizer | FullBatchOptimizer,
+        *,
+        callbacks: Sequence[Callback] = (),
+        metrics: Iterable[str | Metric] | None = None,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
+        accumulation_steps: int = 1,
+    ) -> None:
+        for name, limit in (("clip_norm", clip_norm), ("clip_value", clip_value)):
+            if limit is not None and not 0 < limit < math.inf:
+                raise ValueError(f"Trainer: {name} is {limit}; expected a positive number")
+        check_count("accumulation_steps", accumulation_steps)
+        self.network = network
+        self.optimizer = optimizer
+        self.callbacks = list(callbacks)
+        chosen = network.loss.default_metrics if metrics is None else metrics
+        self.metrics = select_metrics(chosen)
+        self.clip_norm = clip_norm
+        self.clip_value = clip_value
+        self.accumulation_steps = accumulation_steps
+        self._stop_reason: str | None = None
+
+    def stop(self, reason: str) -> None:
+        """End training after the current epoch; callbacks call this."""
+        self._stop_reason = reason
+
+    def fit(
+        self,
+        x: npt.ArrayLike,
+        y: npt.ArrayLike,
+        *,
+        epochs: int,
+        batch_size: int = 32,
+        validation_data: Examples | None = None,
+        validation_split: float | None = None,
+        sample_weight: npt.ArrayLike | None = None,
+        shuffle: bool = True,
+        seed: int | None = None,
+        early_stopping: EarlyStopping | int | None = None,
+        evaluate_every: int = 1,
+        initial_epoch: int = 0,
+        progress: bool = False,
+    ) -> History:
+        """Train.
+
+        Parameters
+        ----------
+        x, y
+            Inputs (n, in_features) and targets (n, outputs), in their own units. They are
+            converted once to the network's dtype; the history's notes say so.
+        epochs
+            How often to go through the data. For a full-batch optimizer such as `LBFGS`, an
+            epoch is one iteration.
+        batch_size
+            Rows that pass through the network at a time. The last batch of an epoch has
+            what is left; each row counts the same.
+        validation_data
+            ``(x, y)`` or ``(x, y, sample_weight)`` to evaluate on.
+        validation_split
+            Share of the rows, drawn at random, to evaluate on instead of training on them.
+        sample_weight
+            Weight of each example in the loss, (n,), not negative; only ratios matter.
+        shuffle
+            Whether each epoch takes the rows in a new random order.
+        seed
+            Of split, order and random masks. None draws one; the history tells it.
+        early_stopping
+            An `EarlyStopping`, or its patience.
+        evaluate_every
+            Epochs between two evaluations; the last epoch is always evaluated.
+        initial_epoch
+            Epochs that were done before: training goes on, with the same `seed` and the
+            optimizer's state, as if it had never stopped.
+        progress
+            Whether to show progress on stderr.
+
+        Returns
+        -------
+        History
+            Also when Ctrl-C ended the training: weights and optimizer are then those after
+            the last finished step. A second Ctrl-C interrupts at once.
+
+        Raises
+        ------
+        ShapeError, DTypeError, DataError
+            If the data does not fit the network, or has NaN or infinity; says where.
+        NumericalError
+            If a loss or gradient is not finite; says which operation made it so. The
+            weights are those before that step, and ``error.history`` is what was recorded.
+        """
+        check_count("epochs", epochs)
+        check_count("batch_size", batch_size)
+        check_count("evaluate_every", evaluate_every)
+        if not 0 <= initial_epoch < epochs:
+            raise ValueError(
+                f"initial_epoch is {initial_epoch}; expected 0 to {epochs - 1}, less than epochs"
+            )
+        history = History(seed=_fresh_seed() if seed is None else seed)
+        data = prepare(
+            self.network,
+            (x, y, sample_weight),
+            validation_data=validation_data,
+            validation_split=validation_split,
+            seed=history.seed,
+            notes=history.notes,
+        )
+        run = _Run(
+            self,
+            data,
+            history,
+            epochs=epochs,
+            batch_size=batch_size,
+            shuffle=shuffle,
+            evaluate_every=evaluate_every,
+        )
+        return run.run(initial_epoch, [*self.callbacks, *_extras(early_stopping, progress)])
+
+    def evaluate(
+        self, x: npt.ArrayLike, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None
+    ) -> dict[str, float]:
+        """Compute the loss, in the units trained in, and the metrics, in the target's own.
+
+        Parameters are as for `fit`. Returns numbers by name; ``"loss"`` comes first.
+        """
+        data = prepare(self.network, (x, y, sample_weight))
+        result = evaluate_network(self.network, data.training, data.targets, self.metrics)
+        return {"loss": result.loss, **result.metrics}
+
+
+class _Run:
+    """One call of `Trainer.fit`."""
+
+    def __init__(
+        self,
+        trainer: Trainer,
+        data: FitData,
+        history: History,
+        *,
+        epochs: int,
+        batch_size: int,
+        shuffle: bool,
+        evaluate_every: int,
+    ) -> None:
+        self.trainer = trainer
+        self.data = data
+        self.history = history
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.shuffle = shuffle
+        self.evaluate_every = evaluate_every
+        self.interrupt = DeferredInterrupt()
+        self.engine: Engine = self._build_engine()
+        full_batch = isinstance(trainer.optimizer, FullBatchOptimizer)
+        n = len(data.training)
+        self.rows_per_step = n if full_batch else batch_size * trainer.accumulation_steps
+        self.steps_per_epoch = math.ceil(n / self.rows_per_step)
+
+    def run(self, initial_epoch: int, callbacks: list[Callback]) -> History:
+        trainer, history = self.trainer, self.history
+        trainer._stop_reason = None
+        for note in history.notes:
+            logger.info(note)
+        started = time.perf_counter()
+        for callback in callbacks:
+            callback.on_train_begin(TrainBegin(trainer, history, self.epochs, self.steps_per_epoch))
+        try:
+            with self.interrupt:
+                for epoch in range(initial_epoch, self.epochs):
+                    if not self._run_epoch(epoch, callbacks, started):
+                        break
+        except ArithmeticError as error:
+            history.stop_reason = str(error)
+            error.history = history  # type: ignore[attr-defined]  # documented on fit
+            raise
+        finally:
+            for callback in callbacks:
+                callback.on_train_end(TrainEnd(trainer, history))
+        return history
+
+    def _run_epoch(self, epoch: int, callbacks: list[Callback], started: float) -> bool:
+        """Train for an epoch, evaluate, tell the callbacks; return whether to go on."""
+        rows = self._permutation(epoch)
+        rates = self._learning_rates(epoch)
+        losses = self._run_steps(epoch, rows, rates, callbacks)
+        if len(losses) == 0:
+            self.history.stop_reason = "interrupted" if self.interrupt.requested else "converged"
+            return False
+        record = EpochRecord(
+            epoch=epoch + 1,
+            training_loss=self._mean_loss(losses),
+            learning_rate=float(rates[len(losses) - 1]),
+            seconds=0.0,
+        )
+        complete = len(losses) == len(rates)
+        if complete and self._is_evaluated(epoch):
+            self._evaluate(record)
+        record.seconds = time.perf_counter() - started
+        self.history.records.append(record)
+        for callback in callbacks:
+            callback.on_epoch_end(EpochEnd(self.trainer, self.history, record))
+        if self.interrupt.requested:
+            self.history.stop_reason = "interrupted"
+        elif self.trainer._stop_reason is not None:
+            self.history.stop_reason = self.trainer._stop_reason
+        else:
+            return True
+        return False
+
+    def _run_steps(
+        self, epoch: int, rows: IntArray, rates: Vector, callbacks: list[Callback]
+    ) -> Vector:
+        """Run an epoch's steps, pausing wherever a callback wants to hear of them."""
+        listeners = [
+            (callback, callback.step_interval)
+            for callback in callbacks
+            if callback.step_interval is not None
+        ]
+        losses: Vector = np.zeros(0)
+        while len(losses) < len(rates):
+            start = len(losses)
+            pauses = [(start // interval + 1) * interval for _, interval in listeners]
+            stop = min([len(rates), *pauses])
+            done = self.engine.run_epoch(
+                self.data.training,
+                rows[start * self.rows_per_step : stop * self.rows_per_step],
+                self.batch_size,
+                rates[start:stop],
+            )
+            losses = np.concatenate([losses, done])
+            if len(done) < stop - start:
+                break
+            for callback, interval in listeners:
+                if stop % interval == 0 or stop == len(rates):
+                    first = (stop - 1) // interval * interval
+                    callback.on_step_end(StepEnd(self.trainer, epoch + 1, stop, losses[first:stop]))
+        return losses
+
+    def _evaluate(self, record: EpochRecord) -> None:
+        trainer, data = self.trainer, self.data
+        if data.validation is not None:
+            result = self._evaluation(data.validation, data.validation_targets)
+            record.validation_loss = result.loss
+            prefix = "validation"
+        else:
+            result = self._evaluation(data.training, data.targets)
+            prefix = "training"
+        record.metrics = {f"{prefix}_{name}": value for name, value in result.metrics.items()}
+        schedule = trainer.optimizer.learning_rate
+        if isinstance(schedule, ReduceOnPlateau):
+            value = monitored_value(record, None)
+            schedule.observe(math.nan if value is None else value)
+
+    def _evaluation(self, data: TrainingData, targets: npt.NDArray[np.float64]) -> Evaluation:
+        return evaluate_network(self.trainer.network, data, targets, self.trainer.metrics)
+
+    def _is_evaluated(self, epoch: int) -> bool:
+        return (epoch + 1) % self.evaluate_every == 0 or epoch + 1 == self.epochs
+
+    def _permutation(self, epoch: int) -> IntArray:
+        """Rows in the order of an epoch: a function of seed and epoch, so training can go on."""
+        n = len(self.data.training)
+        if not self.shuffle:
+            return np.arange(n)
+        return np.random.default_rng([self.history.seed, epoch]).permutation(n)
+
+    def _learning_rates(self, epoch: int) -> Vector:
+        first = epoch * self.steps_per_epoch
+        return self.trainer.optimizer.rates(
+            first, first + self.steps_per_epoch, self.epochs * self.steps_per_epoch
+        )
+
+    def _mean_loss(self, losses: Vector) -> float:
+        """Mean over examples: each step counts with its rows."""
+        rows = np.full(len(losses), self.rows_per_step)
+        if len(losses) == self.steps_per_epoch:
+            rows[-1] = len(self.data.training) - rows[:-1].sum()
+        return float(np.average(losses, weights=rows))
+
+    def _build_engine(self) -> Engine:
+        trainer = self.trainer
+        settings = StepSettings(
+            clip_norm=trainer.clip_norm,
+            clip_value=trainer.clip_value,
+            accumulation_steps=trainer.accumulation_steps,
+            mask_seed=self.history.seed,
+            should_stop=lambda: self.interrupt.requested,
+        )
+        return EagerEngine(trainer.network, trainer.optimizer, settings)
+
+
+def _extras(early_stopping: EarlyStopping | int | None, progress: bool) -> list[Callback]:
+    """Callbacks that `fit` was asked for by other arguments."""
+    extras: list[Callback] = []
+    if isinstance(early_stopping, int):
+        early_stopping = EarlyStopping(patience=early_stopping)
+    if early_stopping is not None:
+        extras.append(early_stopping)
+    if progress:
+        extras.append(ProgressBar())
+    return extras
+
+
+def _fresh_seed() -> int:
+    return int(np.random.SeedSequence().generate_state(1, np.uint64)[0] >> np.uint64(1))
