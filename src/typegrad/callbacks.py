@@ -11,6 +11,16 @@ from typegrad.errors import MissingExtraError, import_extra
 from typegrad.history import EpochRecord, History
 from typegrad.types import AnyArray, Vector
 
+__all__ = [
+    "Callback",
+    "EarlyStopping",
+    "EpochEnd",
+    "ProgressBar",
+    "StepEnd",
+    "TrainBegin",
+    "TrainEnd",
+]
+
 if TYPE_CHECKING:
     from typegrad.trainer import Trainer
 

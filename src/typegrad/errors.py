@@ -5,6 +5,17 @@ from __future__ import annotations
 from importlib import import_module
 from types import ModuleType
 
+__all__ = [
+    "DTypeError",
+    "DataError",
+    "FileFormatError",
+    "MissingExtraError",
+    "NumericalError",
+    "ShapeError",
+    "StateError",
+    "TypegradError",
+]
+
 
 class TypegradError(Exception):
     """Base class of every error that typegrad raises on purpose."""

@@ -11,6 +11,8 @@ import numpy as np
 from typegrad.errors import import_extra
 from typegrad.types import IntArray, Vector
 
+__all__ = ["EpochRecord", "History"]
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 

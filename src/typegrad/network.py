@@ -16,6 +16,8 @@ from typegrad.operations.parameter import FlatParameters, Parameter
 from typegrad.summary import summarize
 from typegrad.types import AnyArray, Array, FloatDType, Vector
 
+__all__ = ["NeuralNetwork"]
+
 
 class NeuralNetwork:
     """Layers one after the other, with the loss they are trained on.

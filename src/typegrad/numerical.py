@@ -11,6 +11,8 @@ import numpy.typing as npt
 from typegrad.errors import DTypeError, ShapeError
 from typegrad.types import Array
 
+__all__ = ["numerical_derivative", "numerical_gradient", "partial_derivative"]
+
 Value = TypeVar("Value", float, Array)
 
 

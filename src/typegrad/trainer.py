@@ -31,6 +31,8 @@ from typegrad.optimizers import FullBatchOptimizer, Optimizer
 from typegrad.schedules import ReduceOnPlateau
 from typegrad.types import IntArray, Vector
 
+__all__ = ["Trainer"]
+
 logger = logging.getLogger("typegrad")
 
 
