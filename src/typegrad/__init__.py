@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from typegrad.schedules import *  # noqa: F403
     from typegrad.trainer import *  # noqa: F403
 else:
-    __all__ = ["__version__", *SUBMODULES, *(name for names in EXPORTS.values() for name in names)]
-
     _MODULE_OF = {name: module for module, names in EXPORTS.items() for name in names}
+
+    __all__ = ["__version__", *SUBMODULES, *_MODULE_OF]  # noqa: PLE0604 - all are strings
 
     def __getattr__(name):
         """Load a public name on its first use."""
