@@ -10,6 +10,7 @@ import numpy as np
 from typegrad.engines.base import Engine, StepSettings, TrainingData, clip_gradient, step_rows
 from typegrad.engines.diagnosis import describe_first_nonfinite
 from typegrad.errors import NumericalError
+from typegrad.layers.base import Buffer
 from typegrad.layers.mode import Mode
 from typegrad.optimizers import FullBatchOptimizer, Optimizer
 from typegrad.types import IntArray, Vector
@@ -42,13 +43,15 @@ class EagerEngine(Engine):
         optimizer = self.optimizer
         rows_per_step = batch_size * self.settings.accumulation_steps
         flat = self.network.flat
+        # Found once, since that means looking through all layers.
+        buffers = list(self.network.buffers.values())
         losses = []
         for rows, rate in zip(
             step_rows(permutation, rows_per_step), learning_rates.tolist(), strict=True
         ):
             if self.settings.should_stop():
                 break
-            losses.append(self._checked_gradient(data, rows, batch_size, optimizer.steps))
+            losses.append(self._checked_gradient(data, rows, batch_size, optimizer.steps, buffers))
             clip_gradient(flat.grads, self.settings)
             optimizer.step(flat.values, flat.grads, rate, decay_mask=flat.decay_mask)
         return np.array(losses, np.float64)
@@ -74,10 +77,15 @@ class EagerEngine(Engine):
         return np.array(losses, np.float64)
 
     def _checked_gradient(
-        self, data: TrainingData, rows: IntArray, batch_size: int, step: int
+        self,
+        data: TrainingData,
+        rows: IntArray,
+        batch_size: int,
+        step: int,
+        buffers: list[Buffer],
     ) -> float:
         """Do as `accumulate` does, and raise `NumericalError` if a number is not finite."""
-        buffers = [(buffer, buffer.value.copy()) for buffer in self.network.buffers.values()]
+        values = [buffer.value.copy() for buffer in buffers]
         with np.errstate(all="ignore"):
             loss = self.accumulate(data, rows, batch_size, step)
             self.settings.synchronize(self.network.flat.grads)
@@ -89,7 +97,7 @@ class EagerEngine(Engine):
                 self.network, lambda: self.accumulate(data, rows, batch_size, step)
             )
             if culprit is not None:
-                for buffer, before in buffers:
+                for buffer, before in zip(buffers, values, strict=True):
                     buffer.assign(before)
                 raise NumericalError(f"step {step + 1}: {culprit}")
         return loss

@@ -23,6 +23,9 @@ from typegrad.types import Array, Shape
 Observer = Callable[["Operation", str, tuple[Array, ...], Array], None]
 """Called as ``observer(operation, "forward" | "backward", inputs, result)``."""
 
+# As dtypes and not as classes: comparing those with an array's dtype takes far longer.
+_FLOATING = (np.dtype(np.float32), np.dtype(np.float64))
+
 _observer: ContextVar[Observer | None] = ContextVar("operation_observer", default=None)
 
 
@@ -118,13 +121,13 @@ class Operation(ABC):
         """
         self._check_inputs(inputs)
         expected = self.output_shape(*[x.shape for x in inputs])
-        output = self._as_array("output", self._evaluate(inputs))
+        output = self._as_array(None, self._evaluate(inputs))
         if expected is not None and output.shape != expected:
             raise ShapeError(
                 f"{self}.output returned shape {output.shape}; expected {expected} for "
                 f"inputs of shapes {', '.join(str(x.shape) for x in inputs)}"
             )
-        self._check_dtype("output", output, inputs[-1])
+        self._check_dtype(None, output, inputs[-1])
         object.__setattr__(self, "_saved", (inputs, output))
         if (observer := _observer.get()) is not None:
             observer(self, "forward", inputs, output)
@@ -174,37 +177,42 @@ class Operation(ABC):
         self, index: int, output_grad: Array, computed: Array, target: Array
     ) -> Array:
         """Bring what a gradient hook returned to the shape of its input `target`."""
-        what = f"gradient with respect to {self._operand_name(index)}"
-        grad = self._as_array(what, computed)
+        grad = self._as_array(index, computed)
         if self.broadcasts and grad.shape != target.shape:
             grad = sum_to_shape(grad, target.shape)
         if grad.shape != target.shape:
             raise ShapeError(
-                f"{self}: the {what} has shape {grad.shape}; "
+                f"{self}: the {self._result_name(index)} has shape {grad.shape}; "
                 f"expected the shape of that input, {target.shape}"
             )
-        self._check_dtype(what, grad, target)
+        self._check_dtype(index, grad, target)
         if (observer := _observer.get()) is not None:
             observer(self, "backward", (output_grad,), grad)
         return grad
 
-    def _as_array(self, what: str, computed: Any) -> Array:
+    def _result_name(self, index: int | None) -> str:
+        """Name of a result in messages: the output's for None, else a gradient's."""
+        if index is None:
+            return "output"
+        return f"gradient with respect to {self._operand_name(index)}"
+
+    def _as_array(self, index: int | None, computed: Any) -> Array:
         """Require an array, but take NumPy's scalars, which it gives for results without axes."""
         if isinstance(computed, np.generic):
             return np.asarray(computed)
         if not hasattr(computed, "shape") or not hasattr(computed, "dtype"):
             raise DTypeError(
-                f"{self}: the {what} is a {type(computed).__name__}; "
+                f"{self}: the {self._result_name(index)} is a {type(computed).__name__}; "
                 "expected an array, check what the hook returns"
             )
         array: Array = computed
         return array
 
-    def _check_dtype(self, what: str, result: Array, like: Array) -> None:
+    def _check_dtype(self, index: int | None, result: Array, like: Array) -> None:
         if result.dtype != like.dtype:
             raise DTypeError(
-                f"{self}: the {what} is {result.dtype} but the inputs are {like.dtype}; "
-                "write constants as Python floats, since NumPy float64 scalars "
+                f"{self}: the {self._result_name(index)} is {result.dtype} but the inputs are "
+                f"{like.dtype}; write constants as Python floats, since NumPy float64 scalars "
                 "turn float32 arrays into float64"
             )
 
@@ -441,7 +449,7 @@ def require_floating(operation: object, operand: str, x: Array) -> None:
             f"{operation}: {operand} is a {type(x).__name__}; "
             "expected an array, such as np.asarray(value, dtype=float) gives"
         )
-    if dtype not in (np.float32, np.float64):
+    if dtype not in _FLOATING:
         raise DTypeError(
             f"{operation}: {operand} has dtype {dtype}; expected float32 or float64, "
             "convert it with .astype()"
