@@ -157,6 +157,8 @@ class NeuralNetwork:
     def prepare_inputs(self, x: npt.ArrayLike, name: str = "x") -> Array:
         """Standardise inputs and convert them to the network's dtype."""
         data = as_real_array(x, name)
+        if data.ndim == 0:
+            raise ShapeError(f"{name} is a single number; the network expects rows")
         if self.in_features is not None and (data.ndim != 2 or data.shape[1] != self.in_features):
             advice = "; for one row use x.reshape(1, -1)" if data.ndim == 1 else ""
             raise ShapeError(
