@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 
-from typegrad.errors import ShapeError
+from typegrad.errors import DataError, ShapeError
+from typegrad.losses.base import check_sample_weight
 from typegrad.types import Array, Vector
 
 Metric = Callable[[Array, Array, Vector | None], float]
@@ -39,9 +40,7 @@ def max_absolute_error(
 ) -> float:
     """Largest |prediction - target| of examples whose weight is not zero."""
     error = np.abs(_error(prediction, target))
-    if sample_weight is not None:
-        error = error[np.asarray(sample_weight) > 0]
-    return float(np.max(error))
+    return float(np.max(_counted(error, sample_weight)))
 
 
 def r2_score(prediction: Array, target: Array, sample_weight: Vector | None = None) -> float:
@@ -54,7 +53,9 @@ def r2_score(prediction: Array, target: Array, sample_weight: Vector | None = No
     actual = np.asarray(target, np.float64)
     centred = actual - _column_means(actual, sample_weight)
     total = _column_means(np.square(centred), sample_weight)
-    constant = total == 0
+    # Rounding of the mean keeps the total of equal numbers from being exactly zero.
+    counted = _counted(actual, sample_weight)
+    constant = (total == 0) | (np.min(counted, axis=0) == np.max(counted, axis=0))
     scores = 1.0 - residual / np.where(constant, 1.0, total)
     return float(np.mean(np.where(constant, residual == 0, scores)))
 
@@ -75,14 +76,20 @@ def select_metrics(chosen: Iterable[str | Metric]) -> dict[str, Metric]:
     Raises
     ------
     ValueError
-        If a name is not known.
+        If a name is not known, or two metrics have one name.
     """
     selected: dict[str, Metric] = {}
     for metric in chosen:
+        name = metric if isinstance(metric, str) else getattr(metric, "__name__", repr(metric))
+        if name in selected or name == "loss":
+            raise ValueError(
+                f"metric {name!r} has a name that is already taken; "
+                "give the function another __name__"
+            )
         if not isinstance(metric, str):
-            selected[getattr(metric, "__name__", repr(metric))] = metric
+            selected[name] = metric
         elif metric in METRICS:
-            selected[metric] = METRICS[metric]
+            selected[name] = METRICS[metric]
         else:
             raise ValueError(
                 f"metric is {metric!r}; expected a function or one of {', '.join(METRICS)}"
@@ -92,7 +99,7 @@ def select_metrics(chosen: Iterable[str | Metric]) -> dict[str, Metric]:
 
 def _error(prediction: Array, target: Array) -> Array:
     """Difference in float64, of arrays that must have one shape."""
-    if np.shape(prediction) != np.shape(target) or np.size(target) == 0:
+    if np.shape(prediction) != np.shape(target) or np.ndim(target) == 0 or np.size(target) == 0:
         raise ShapeError(
             f"metrics: the prediction has shape {np.shape(prediction)} and the target "
             f"{np.shape(target)}; expected equal shapes with at least one example"
@@ -102,7 +109,23 @@ def _error(prediction: Array, target: Array) -> Array:
 
 def _column_means(values: Array, sample_weight: Vector | None) -> Array:
     """Weighted mean over examples, of each output."""
-    return np.atleast_1d(np.average(values, axis=0, weights=sample_weight))
+    weights = _checked_weights(sample_weight, len(values))
+    return np.atleast_1d(np.average(values, axis=0, weights=weights))
+
+
+def _counted(values: Array, sample_weight: Vector | None) -> Array:
+    """Rows of examples whose weight is not zero."""
+    weights = _checked_weights(sample_weight, len(values))
+    return values if weights is None else values[weights > 0]
+
+
+def _checked_weights(sample_weight: Vector | None, n: int) -> Array | None:
+    if sample_weight is None:
+        return None
+    weights = check_sample_weight("metrics", sample_weight, n)
+    if not weights.any():
+        raise DataError(f"metrics: sample_weight is zero for all {n} examples")
+    return weights
 
 
 def _mean(values: Array, sample_weight: Vector | None) -> float:
