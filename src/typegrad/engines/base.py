@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -102,13 +103,15 @@ class Engine(ABC):
         Returns
         -------
         ndarray of float64
-            The loss of each step, before its update: the weighted mean over its rows. Shorter
-            than `learning_rates` if a stop was asked for.
+            The loss of each step, before its update: the sum over its rows of weight times
+            loss, divided by their number. (For a full-batch optimizer, the loss that its
+            step reached.) Shorter than `learning_rates` if a stop was asked for.
 
         Raises
         ------
         NumericalError
-            If a loss or gradient is not finite. Parameters are then those before the step.
+            If a loss, gradient or parameter is not finite. Parameters and buffers are then
+            those before the step.
         """
 
 
@@ -123,8 +126,24 @@ def step_rows(permutation: IntArray, rows_per_step: int) -> list[IntArray]:
 def clip_gradient(gradient: Vector, settings: StepSettings) -> None:
     """Clip in place, by norm and then by value, as the settings say."""
     if settings.clip_norm is not None:
-        norm = float(np.linalg.norm(gradient))
+        norm = _norm(gradient)
         if norm > settings.clip_norm:
             np.multiply(gradient, settings.clip_norm / norm, out=gradient)
     if settings.clip_value is not None:
         np.clip(gradient, -settings.clip_value, settings.clip_value, out=gradient)
+
+
+def all_finite(values: Vector) -> bool:
+    """Whether no number is NaN or infinite."""
+    # The sum is the faster test, but may overflow though all terms are finite.
+    return math.isfinite(float(np.sum(values))) or bool(np.isfinite(values).all())
+
+
+def _norm(gradient: Vector) -> float:
+    """Euclidean norm, also where the squares are out of the dtype's range."""
+    norm = float(np.linalg.norm(gradient))
+    if not 0.0 < norm < math.inf:
+        largest = float(np.max(np.abs(gradient), initial=0.0))
+        if 0.0 < largest < math.inf:
+            return largest * float(np.linalg.norm(gradient / largest))
+    return norm

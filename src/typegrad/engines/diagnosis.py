@@ -63,8 +63,10 @@ def _describe(
     kind = "NaN" if np.isnan(result).any() else "infinity"
     largest = max(float(np.max(np.abs(x), initial=0.0)) for x in inputs)
     made = "output" if phase == "forward" else "gradient"
+    found = f"the {made} of {operation} in {place} has {kind}"
+    if not all(np.isfinite(x).all() for x in inputs):
+        return f"{found}, and so has what it got: a weight, or the result of what is no operation"
     return (
-        f"the {made} of {operation} in {place} has {kind}; the largest number it got is "
-        f"{largest:.3g}. Lower the learning rate, clip the gradient (clip_norm=1.0), or "
-        "standardise inputs and target"
+        f"{found}; the largest number it got is {largest:.3g}. Lower the learning rate, "
+        "clip the gradient (clip_norm=1.0), or standardise inputs and target"
     )

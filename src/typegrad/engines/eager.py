@@ -7,13 +7,19 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from typegrad.engines.base import Engine, StepSettings, TrainingData, clip_gradient, step_rows
+from typegrad.engines.base import (
+    Engine,
+    StepSettings,
+    TrainingData,
+    all_finite,
+    clip_gradient,
+    step_rows,
+)
 from typegrad.engines.diagnosis import describe_first_nonfinite
 from typegrad.errors import NumericalError
-from typegrad.layers.base import Buffer
 from typegrad.layers.mode import Mode
 from typegrad.optimizers import FullBatchOptimizer, Optimizer
-from typegrad.types import IntArray, Vector
+from typegrad.types import AnyArray, IntArray, Vector
 
 if TYPE_CHECKING:
     from typegrad.network import NeuralNetwork
@@ -33,6 +39,8 @@ class EagerEngine(Engine):
         self.network = network
         self.optimizer = optimizer
         self.settings = settings
+        # Found once, since that means looking through all layers.
+        self._buffers = tuple(network.buffers.values())
         self._full_loss: _FullLoss | None = None
 
     def run_epoch(
@@ -42,18 +50,19 @@ class EagerEngine(Engine):
             return self._run_full_batch(self.optimizer, data, batch_size, learning_rates)
         optimizer = self.optimizer
         rows_per_step = batch_size * self.settings.accumulation_steps
-        flat = self.network.flat
-        # Found once, since that means looking through all layers.
-        buffers = list(self.network.buffers.values())
         losses = []
-        for rows, rate in zip(
-            step_rows(permutation, rows_per_step), learning_rates.tolist(), strict=True
-        ):
-            if self.settings.should_stop():
-                break
-            losses.append(self._checked_gradient(data, rows, batch_size, optimizer.steps, buffers))
-            clip_gradient(flat.grads, self.settings)
-            optimizer.step(flat.values, flat.grads, rate, decay_mask=flat.decay_mask)
+        with np.errstate(all="ignore"):  # What is not finite is searched for, and reported.
+            for rows, rate in zip(
+                step_rows(permutation, rows_per_step), learning_rates.tolist(), strict=True
+            ):
+                if self.settings.should_stop():
+                    break
+                before = self._buffer_values()
+                losses.append(
+                    self._checked_gradient(data, rows, batch_size, optimizer.steps, before)
+                )
+                clip_gradient(self.network.flat.grads, self.settings)
+                self._update(optimizer, rate, before)
         return np.array(losses, np.float64)
 
     def _run_full_batch(
@@ -63,18 +72,39 @@ class EagerEngine(Engine):
         batch_size: int,
         learning_rates: Vector,
     ) -> Vector:
-        flat = self.network.flat
         # The optimizer reuses its last evaluation as long as it gets the same function.
         if self._full_loss is None or self._full_loss.data is not data:
             self._full_loss = _FullLoss(self, data, batch_size)
         evaluate = self._full_loss
         losses = []
         for rate in learning_rates.tolist():
-            if self.settings.should_stop() or optimizer.converged:
+            if self.settings.should_stop():
                 break
+            before = self._buffer_values()
             with np.errstate(all="ignore"):
-                losses.append(optimizer.minimize_step(evaluate, flat.values, rate))
+                losses.append(self._minimize(optimizer, evaluate, rate, before))
         return np.array(losses, np.float64)
+
+    def _minimize(
+        self,
+        optimizer: FullBatchOptimizer,
+        evaluate: _FullLoss,
+        rate: float,
+        buffers: list[AnyArray],
+    ) -> float:
+        """Take a full-batch optimizer's step."""
+        try:
+            loss = optimizer.minimize_step(evaluate, self.network.flat.values, rate)
+        except NumericalError as error:
+            self._restore_buffers(buffers)
+            culprit = describe_first_nonfinite(self.network, evaluate)
+            self._restore_buffers(buffers)
+            raise NumericalError(f"step {optimizer.steps + 1}: {culprit or error}") from error
+        if self._buffers:
+            # The line search left traces of every point that it tried, not only of the best.
+            self._restore_buffers(buffers)
+            evaluate()
+        return loss
 
     def _checked_gradient(
         self,
@@ -82,25 +112,52 @@ class EagerEngine(Engine):
         rows: IntArray,
         batch_size: int,
         step: int,
-        buffers: list[Buffer],
+        buffers: list[AnyArray],
     ) -> float:
         """Do as `accumulate` does, and raise `NumericalError` if a number is not finite."""
-        values = [buffer.value.copy() for buffer in buffers]
-        with np.errstate(all="ignore"):
-            loss = self.accumulate(data, rows, batch_size, step)
-            self.settings.synchronize(self.network.flat.grads)
-            # A sum is finite if all terms are; that it could overflow does no harm, since
-            # the search for the culprit then finds none.
-            finite = math.isfinite(loss) and math.isfinite(float(self.network.flat.grads.sum()))
-        if not finite:
-            culprit = describe_first_nonfinite(
-                self.network, lambda: self.accumulate(data, rows, batch_size, step)
+        gradient = self.network.flat.grads
+        loss = self.accumulate(data, rows, batch_size, step)
+        self.settings.synchronize(gradient)
+        if math.isfinite(loss) and all_finite(gradient):
+            return loss
+        where = "the loss" if all_finite(gradient) else self._first_nonfinite_gradient()
+        self._restore_buffers(buffers)
+        culprit = describe_first_nonfinite(
+            self.network, lambda: self.accumulate(data, rows, batch_size, step)
+        )
+        self._restore_buffers(buffers)
+        raise NumericalError(
+            f"step {step + 1}: "
+            + (culprit or f"{where} is not finite, though the result of every operation is")
+        )
+
+    def _update(self, optimizer: Optimizer, rate: float, buffers: list[AnyArray]) -> None:
+        """Take the optimizer's step; should a weight not be finite then, put all back."""
+        flat = self.network.flat
+        values = flat.values.copy()
+        optimizer.step(flat.values, flat.grads, rate, decay_mask=flat.decay_mask)
+        if not all_finite(flat.values):
+            flat.values[...] = values
+            self._restore_buffers(buffers)
+            raise NumericalError(
+                f"step {optimizer.steps}: the update of {type(optimizer).__name__} with learning "
+                f"rate {rate:.3g} makes weights NaN or infinite. Lower the learning rate"
             )
-            if culprit is not None:
-                for buffer, before in zip(buffers, values, strict=True):
-                    buffer.assign(before)
-                raise NumericalError(f"step {step + 1}: {culprit}")
-        return loss
+
+    def _first_nonfinite_gradient(self) -> str:
+        broken = [
+            name
+            for name, parameter in self.network.parameters.items()
+            if not np.isfinite(parameter.grad).all()
+        ]
+        return f"the gradient of parameter {broken[0]}"
+
+    def _buffer_values(self) -> list[AnyArray]:
+        return [buffer.value.copy() for buffer in self._buffers]
+
+    def _restore_buffers(self, values: list[AnyArray]) -> None:
+        for buffer, value in zip(self._buffers, values, strict=True):
+            buffer.assign(value)
 
     def accumulate(self, data: TrainingData, rows: IntArray, batch_size: int, step: int) -> float:
         """Leave the mean loss's gradient over the rows in the flat buffer; return the loss."""
