@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from typegrad.errors import MissingExtraError, import_extra
+from typegrad.fit_data import check_count
 from typegrad.history import EpochRecord, History
 from typegrad.types import AnyArray, Vector
 
@@ -33,6 +34,7 @@ class TrainBegin:
     history: History
     epochs: int
     steps_per_epoch: int
+    initial_epoch: int = 0
 
 
 @dataclass(frozen=True)
@@ -141,11 +143,9 @@ class EarlyStopping(Callback):
         *,
         maximize: bool = False,
     ) -> None:
-        if patience < 1:
-            raise ValueError(f"EarlyStopping: patience is {patience}; expected 1 or more")
-        if min_delta < 0:
+        if not 0 <= min_delta < math.inf:
             raise ValueError(f"EarlyStopping: min_delta is {min_delta}; expected 0 or more")
-        self.patience = patience
+        self.patience = check_count("EarlyStopping: patience", patience)
         self.min_delta = min_delta
         self.monitor = monitor
         self.maximize = maximize
@@ -157,9 +157,9 @@ class EarlyStopping(Callback):
 
     def on_epoch_end(self, event: EpochEnd) -> None:
         """Compare with the best value, where the epoch was evaluated."""
-        value = monitored_value(event.record, self.monitor)
-        if value is None:
+        if not event.record.evaluated:
             return
+        value = monitored_value(event.record, self.monitor)
         score = -value if self.maximize else value
         best = self._best
         if score < best.score - self.min_delta:
@@ -167,9 +167,9 @@ class EarlyStopping(Callback):
             return
         best.waited += 1
         if best.waited >= self.patience:
+            since = "" if best.epoch is None else f" after epoch {best.epoch}"
             event.trainer.stop(
-                f"early stopping: no improvement after epoch {best.epoch} "
-                f"in {best.waited} evaluations"
+                f"early stopping: no improvement{since} in {best.waited} evaluations"
             )
 
     def on_train_end(self, event: TrainEnd) -> None:
@@ -194,7 +194,9 @@ class ProgressBar(Callback):
         except MissingExtraError:
             self._bar = None
         else:
-            self._bar = tqdm.tqdm(total=event.epochs, unit="epoch", file=sys.stderr)
+            self._bar = tqdm.tqdm(
+                total=event.epochs, initial=event.initial_epoch, unit="epoch", file=sys.stderr
+            )
 
     def on_epoch_end(self, event: EpochEnd) -> None:
         """Move the bar, or print a line."""
@@ -211,17 +213,17 @@ class ProgressBar(Callback):
             self._bar.close()
 
 
-def monitored_value(record: EpochRecord, monitor: str | None) -> float | None:
-    """Value of an epoch that is watched; None if the epoch was not evaluated.
+def monitored_value(record: EpochRecord, monitor: str | None) -> float:
+    """Value to watch of an epoch that was evaluated.
 
     Raises
     ------
     ValueError
-        If the epoch was evaluated and has no such value.
+        If there is no such value.
     """
     values = record.values()
     if monitor is None:
         monitor = "validation_loss" if "validation_loss" in values else "training_loss"
-    if monitor not in values and record.metrics:
+    if monitor not in values:
         raise ValueError(f"monitor is {monitor!r}; expected one of {', '.join(values)}")
-    return values.get(monitor)
+    return values[monitor]

@@ -46,7 +46,8 @@ def evaluate_network(
         if not metrics:
             return Evaluation(loss, {})
         predictions = network.loss.point_predictions(network.in_target_units(outputs))
-    return Evaluation(
-        loss,
-        {name: metric(predictions, targets, data.weights) for name, metric in metrics.items()},
-    )
+        values = {
+            name: float(metric(predictions, targets, data.weights))
+            for name, metric in metrics.items()
+        }
+    return Evaluation(loss, values)

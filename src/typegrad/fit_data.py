@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from typegrad.data.standardizer import Standardizer
 from typegrad.engines.base import TrainingData
 from typegrad.errors import DataError, ShapeError
 from typegrad.losses.base import check_sample_weight
@@ -57,6 +58,8 @@ def prepare(
 ) -> FitData:
     """Check and split the data, fit scalers on the training rows, convert.
 
+    If anything does not fit, scalers are left as they were.
+
     Raises
     ------
     ShapeError, DTypeError, DataError
@@ -70,21 +73,38 @@ def prepare(
         validation = _as_raw(validation_data, "validation ")
     elif validation_split is not None:
         raw, validation = _split(raw, validation_split, seed)
-    _fit_scalers(network, raw)
     if notes is not None:
         notes.extend(_conversion_notes(network, raw))
-    return FitData(
-        training=_convert(network, raw, ""),
-        targets=raw.targets.astype(np.float64),
-        validation=None if validation is None else _convert(network, validation, "validation "),
-        validation_targets=np.zeros(0) if validation is None else validation.targets.astype(float),
-    )
+    with _scalers_restored_on_error(network):
+        _fit_scalers(network, raw)
+        return FitData(
+            training=_convert(network, raw, ""),
+            targets=_own_units(raw),
+            validation=None if validation is None else _convert(network, validation, "validation "),
+            validation_targets=np.zeros(0) if validation is None else _own_units(validation),
+        )
 
 
-def check_count(name: str, value: object) -> None:
-    """Require a whole number of one or more."""
-    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
-        raise ValueError(f"{name} is {value!r}; expected a whole number of 1 or more")
+def prepare_evaluation(
+    network: NeuralNetwork, examples: Examples
+) -> tuple[TrainingData, npt.NDArray[np.float64]]:
+    """Check and convert examples to evaluate on; return their targets in their own units too.
+
+    Raises
+    ------
+    ShapeError, DTypeError, DataError
+        If the data does not fit the network or itself, or is not finite, or a scaler of the
+        network is not fitted.
+    """
+    raw = _as_raw(examples, "")
+    return _convert(network, raw, ""), _own_units(raw)
+
+
+def check_count(name: str, value: object, at_least: int = 1) -> int:
+    """Require a whole number of so much or more; return it as a Python int."""
+    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < at_least:
+        raise ValueError(f"{name} is {value!r}; expected a whole number of {at_least} or more")
+    return int(value)
 
 
 def _as_raw(examples: Examples, prefix: str) -> _Raw:
@@ -106,25 +126,39 @@ def _as_raw(examples: Examples, prefix: str) -> _Raw:
 
 
 def _weights(examples: Examples, n: int, prefix: str) -> Vector | None:
-    """Weights scaled to mean one."""
     given = examples[2] if len(examples) == 3 else None
     if given is None:
         return None
-    weights = check_sample_weight(f"{prefix}data", np.asarray(given), n).astype(np.float64)
-    if not weights.any():
-        raise DataError(f"{prefix}sample_weight is zero for all {n} rows")
-    return weights
+    return check_sample_weight(f"{prefix}data", np.asarray(given), n).astype(np.float64)
 
 
 def _check_finite(array: AnyArray, name: str) -> None:
+    bad = _first_nonfinite(array)
+    if bad is not None:
+        raise DataError(
+            f"{name} has {array[bad]} at {_place(bad)}; drop or fill such rows first "
+            "(a TableEncoder fills gaps)"
+        )
+
+
+def _check_range(converted: AnyArray, given: AnyArray, name: str) -> None:
+    """Require that finite numbers stayed finite when they were converted."""
+    bad = _first_nonfinite(converted)
+    if bad is not None:
+        raise DataError(
+            f"{name} has {given[bad]} at {_place(bad)}, which is too large for the network's "
+            f"{converted.dtype}; rescale it, or build the network with dtype=float64"
+        )
+
+
+def _first_nonfinite(array: AnyArray) -> tuple[int, ...] | None:
     if array.dtype.kind != "f" or np.isfinite(array).all():
-        return
-    place = tuple(int(index) for index in np.argwhere(~np.isfinite(array))[0])
-    where = f"row {place[0]}" + "".join(f", column {index}" for index in place[1:])
-    raise DataError(
-        f"{name} has {array[place]} at {where}; drop or fill such rows first "
-        "(a TableEncoder fills gaps)"
-    )
+        return None
+    return tuple(int(index) for index in np.argwhere(~np.isfinite(array))[0])
+
+
+def _place(index: tuple[int, ...]) -> str:
+    return f"row {index[0]}" + "".join(f", column {number}" for number in index[1:])
 
 
 def _split(raw: _Raw, share: float, seed: int) -> tuple[_Raw, _Raw]:
@@ -140,27 +174,59 @@ def _split(raw: _Raw, share: float, seed: int) -> tuple[_Raw, _Raw]:
 
 
 def _fit_scalers(network: NeuralNetwork, raw: _Raw) -> None:
-    for scaler, data in ((network.input_scaler, raw.inputs), (network.target_scaler, raw.targets)):
+    for scaler, data, name in (
+        (network.input_scaler, raw.inputs, "x"),
+        (network.target_scaler, raw.targets, "y"),
+    ):
         if scaler is not None and not scaler.fitted:
-            fit_scaler(scaler, data)
+            if data.ndim == 1:
+                raise ShapeError(
+                    f"{name} has shape {data.shape}; its scaler expects (rows, columns): "
+                    f"for one column use {name}.reshape(-1, 1)"
+                )
+            with np.errstate(all="ignore"):  # `_check_range` reports an overflow
+                scaler.fit(data.astype(np.float64, copy=False))
 
 
-def fit_scaler(scaler: Standardizer, data: AnyArray) -> None:
-    """Fit in float64, whatever the data's dtype."""
-    scaler.fit(data.astype(np.float64, copy=False))
+@contextmanager
+def _scalers_restored_on_error(network: NeuralNetwork) -> Iterator[None]:
+    """Let the next call of fit start from the same scalers, should this one be refused."""
+    scalers = [each for each in (network.input_scaler, network.target_scaler) if each is not None]
+    before = [dict(vars(scaler)) for scaler in scalers]
+    try:
+        yield
+    except Exception:
+        for scaler, attributes in zip(scalers, before, strict=True):
+            vars(scaler).update(attributes)
+        raise
 
 
 def _convert(network: NeuralNetwork, raw: _Raw, prefix: str) -> TrainingData:
-    inputs = network.prepare_inputs(raw.inputs, f"{prefix}x")
-    targets = network.prepare_targets(raw.targets, f"{prefix}y")
-    with np.errstate(all="ignore"):  # an overflow is for the training loop to report
+    with np.errstate(all="ignore"):  # an overflow in the network is for the engine to report
+        inputs = network.prepare_inputs(raw.inputs, f"{prefix}x")
+        targets = network.prepare_targets(raw.targets, f"{prefix}y")
+        _check_range(inputs, raw.inputs, f"{prefix}x")
+        _check_range(targets, raw.targets, f"{prefix}y")
         outputs = network.forward(inputs[:1])
     network.loss.check_shapes((len(inputs), *outputs.shape[1:]), targets.shape)
     network.loss.check_targets(targets)
-    weights = None
-    if raw.weights is not None:
-        weights = (raw.weights / raw.weights.mean()).astype(network.dtype)
-    return TrainingData(inputs, targets, weights)
+    return TrainingData(inputs, targets, _relative_weights(network, raw.weights, prefix))
+
+
+def _relative_weights(network: NeuralNetwork, weights: Vector | None, prefix: str) -> Vector | None:
+    """Weights with mean one, so that only their ratios matter."""
+    if weights is None:
+        return None
+    if not weights.any():
+        raise DataError(f"{prefix}sample_weight is zero for all {len(weights)} rows")
+    # Scaled by the largest first, so that the sum of huge weights stays finite.
+    relative = weights / weights.max()
+    converted: Vector = (relative / relative.mean()).astype(network.dtype)
+    return converted
+
+
+def _own_units(raw: _Raw) -> npt.NDArray[np.float64]:
+    return raw.targets.astype(np.float64, copy=False)
 
 
 def _conversion_notes(network: NeuralNetwork, raw: _Raw) -> list[str]:

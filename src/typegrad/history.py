@@ -37,6 +37,9 @@ class EpochRecord:
     metrics
         In the target's own units; ``"validation_rmse"`` and so on, or ``"training_rmse"``
         without validation data. Empty where the epoch was not evaluated.
+    evaluated
+        Whether the epoch's end was evaluated: not if `evaluate_every` left it out, nor if
+        Ctrl-C ended the epoch early.
     """
 
     epoch: int
@@ -45,6 +48,7 @@ class EpochRecord:
     seconds: float
     validation_loss: float | None = None
     metrics: dict[str, float] = field(default_factory=dict)
+    evaluated: bool = False
 
     def values(self) -> dict[str, float]:
         """All numbers by name."""
@@ -61,9 +65,10 @@ class History:
     Attributes
     ----------
     records : list of EpochRecord
-        One for each epoch that was finished.
+        One for each epoch; the last is of a part of an epoch if Ctrl-C ended it.
     stop_reason : str
-        Why training ended: ``"finished"``, ``"interrupted"``, or what a callback gave.
+        Why training ended: ``"finished"``, ``"converged"``, ``"interrupted"``, what a
+        callback gave, or an error's text.
     best_epoch : int or None
         Epoch whose weights early stopping restored.
     seed : int
@@ -113,14 +118,17 @@ class History:
         return {name: self._column(name) for name in names}
 
     def to_dict(self) -> dict[str, Any]:
-        """All columns as lists, and what belongs to the training as a whole; fit for JSON."""
+        """All columns as lists, and what belongs to the training as a whole; fit for JSON.
+
+        None stands for NaN and infinity, which JSON does not have.
+        """
         return {
             "seed": self.seed,
             "stop_reason": self.stop_reason,
             "best_epoch": self.best_epoch,
             "notes": list(self.notes),
             **{
-                name: [None if math.isnan(value) else value for value in column.tolist()]
+                name: [value if math.isfinite(value) else None for value in column.tolist()]
                 for name, column in self._columns().items()
             },
         }

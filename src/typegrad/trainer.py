@@ -21,8 +21,9 @@ from typegrad.callbacks import (
     monitored_value,
 )
 from typegrad.engines import EagerEngine, Engine, StepSettings, TrainingData
+from typegrad.errors import NumericalError
 from typegrad.evaluation import Evaluation, evaluate_network
-from typegrad.fit_data import Examples, FitData, check_count, prepare
+from typegrad.fit_data import Examples, FitData, check_count, prepare, prepare_evaluation
 from typegrad.history import EpochRecord, History
 from typegrad.interrupts import DeferredInterrupt
 from typegrad.metrics import Metric, select_metrics
@@ -84,7 +85,6 @@ class Trainer:
         for name, limit in (("clip_norm", clip_norm), ("clip_value", clip_value)):
             if limit is not None and not 0 < limit < math.inf:
                 raise ValueError(f"Trainer: {name} is {limit}; expected a positive number")
-        check_count("accumulation_steps", accumulation_steps)
         self.network = network
         self.optimizer = optimizer
         self.callbacks = list(callbacks)
@@ -92,7 +92,7 @@ class Trainer:
         self.metrics = select_metrics(chosen)
         self.clip_norm = clip_norm
         self.clip_value = clip_value
-        self.accumulation_steps = accumulation_steps
+        self.accumulation_steps = check_count("accumulation_steps", accumulation_steps)
         self._stop_reason: str | None = None
 
     def stop(self, reason: str) -> None:
@@ -142,7 +142,7 @@ class Trainer:
         early_stopping
             An `EarlyStopping`, or its patience.
         evaluate_every
-            Epochs between two evaluations; the last epoch is always evaluated.
+            Epochs between two evaluations; the last of `epochs` is always evaluated.
         initial_epoch
             Epochs that were done before: training goes on, with the same `seed` and the
             optimizer's state, as if it had never stopped.
@@ -160,17 +160,22 @@ class Trainer:
         ShapeError, DTypeError, DataError
             If the data does not fit the network, or has NaN or infinity; says where.
         NumericalError
-            If a loss or gradient is not finite; says which operation made it so. The
-            weights are those before that step, and ``error.history`` is what was recorded.
+            If a loss, gradient or weight is not finite; says which operation made it so.
+            The weights are those before that step, unless early stopping restores better
+            ones, and ``error.history`` is what was recorded.
         """
-        check_count("epochs", epochs)
-        check_count("batch_size", batch_size)
-        check_count("evaluate_every", evaluate_every)
-        if not 0 <= initial_epoch < epochs:
+        epochs = check_count("epochs", epochs)
+        initial_epoch = check_count("initial_epoch", initial_epoch, at_least=0)
+        if initial_epoch >= epochs:
             raise ValueError(
                 f"initial_epoch is {initial_epoch}; expected 0 to {epochs - 1}, less than epochs"
             )
-        history = History(seed=_fresh_seed() if seed is None else seed)
+        history = History(
+            seed=_fresh_seed() if seed is None else check_count("seed", seed, at_least=0)
+        )
+        callbacks = _all_callbacks(self.callbacks, early_stopping, progress)
+        batch_size = check_count("batch_size", batch_size)
+        evaluate_every = check_count("evaluate_every", evaluate_every)
         data = prepare(
             self.network,
             (x, y, sample_weight),
@@ -188,7 +193,7 @@ class Trainer:
             shuffle=shuffle,
             evaluate_every=evaluate_every,
         )
-        return run.run(initial_epoch, [*self.callbacks, *_extras(early_stopping, progress)])
+        return run.run(initial_epoch, callbacks)
 
     def evaluate(
         self, x: npt.ArrayLike, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None
@@ -197,8 +202,8 @@ class Trainer:
 
         Parameters are as for `fit`. Returns numbers by name; ``"loss"`` comes first.
         """
-        data = prepare(self.network, (x, y, sample_weight))
-        result = evaluate_network(self.network, data.training, data.targets, self.metrics)
+        data, targets = prepare_evaluation(self.network, (x, y, sample_weight))
+        result = evaluate_network(self.network, data, targets, self.metrics)
         return {"loss": result.loss, **result.metrics}
 
 
@@ -227,7 +232,7 @@ class _Run:
         self.engine: Engine = self._build_engine()
         full_batch = isinstance(trainer.optimizer, FullBatchOptimizer)
         n = len(data.training)
-        self.rows_per_step = n if full_batch else batch_size * trainer.accumulation_steps
+        self.rows_per_step = n if full_batch else min(n, batch_size * trainer.accumulation_steps)
         self.steps_per_epoch = math.ceil(n / self.rows_per_step)
 
     def run(self, initial_epoch: int, callbacks: list[Callback]) -> History:
@@ -236,20 +241,28 @@ class _Run:
         for note in history.notes:
             logger.info(note)
         started = time.perf_counter()
-        for callback in callbacks:
-            callback.on_train_begin(TrainBegin(trainer, history, self.epochs, self.steps_per_epoch))
-        try:
-            with self.interrupt:
+        begin = TrainBegin(trainer, history, self.epochs, self.steps_per_epoch, initial_epoch)
+        begun: list[Callback] = []
+        with self.interrupt:
+            try:
+                for callback in callbacks:
+                    callback.on_train_begin(begin)
+                    begun.append(callback)
                 for epoch in range(initial_epoch, self.epochs):
                     if not self._run_epoch(epoch, callbacks, started):
                         break
-        except ArithmeticError as error:
-            history.stop_reason = str(error)
-            error.history = history  # type: ignore[attr-defined]  # documented on fit
-            raise
-        finally:
-            for callback in callbacks:
-                callback.on_train_end(TrainEnd(trainer, history))
+            except NumericalError as error:
+                history.stop_reason = str(error)
+                error.history = history  # type: ignore[attr-defined]  # documented on fit
+                raise
+            except BaseException as error:
+                history.stop_reason = f"{type(error).__name__}: {error}"
+                raise
+            finally:
+                for callback in begun:
+                    callback.on_train_end(TrainEnd(trainer, history))
+        if self.interrupt.requested:  # While callbacks heard of the end, at the latest.
+            history.stop_reason = "interrupted"
         return history
 
     def _run_epoch(self, epoch: int, callbacks: list[Callback], started: float) -> bool:
@@ -258,7 +271,7 @@ class _Run:
         rates = self._learning_rates(epoch)
         losses = self._run_steps(epoch, rows, rates, callbacks)
         if len(losses) == 0:
-            self.history.stop_reason = "interrupted" if self.interrupt.requested else "converged"
+            self.history.stop_reason = "interrupted"
             return False
         record = EpochRecord(
             epoch=epoch + 1,
@@ -277,6 +290,8 @@ class _Run:
             self.history.stop_reason = "interrupted"
         elif self.trainer._stop_reason is not None:
             self.history.stop_reason = self.trainer._stop_reason
+        elif self._converged():
+            self.history.stop_reason = "converged"
         else:
             return True
         return False
@@ -320,16 +335,23 @@ class _Run:
             result = self._evaluation(data.training, data.targets)
             prefix = "training"
         record.metrics = {f"{prefix}_{name}": value for name, value in result.metrics.items()}
+        record.evaluated = True
         schedule = trainer.optimizer.learning_rate
         if isinstance(schedule, ReduceOnPlateau):
-            value = monitored_value(record, None)
-            schedule.observe(math.nan if value is None else value)
+            schedule.observe(monitored_value(record, None))
 
     def _evaluation(self, data: TrainingData, targets: npt.NDArray[np.float64]) -> Evaluation:
         return evaluate_network(self.trainer.network, data, targets, self.trainer.metrics)
 
     def _is_evaluated(self, epoch: int) -> bool:
-        return (epoch + 1) % self.evaluate_every == 0 or epoch + 1 == self.epochs
+        last = (
+            epoch + 1 == self.epochs or self._converged() or self.trainer._stop_reason is not None
+        )
+        return last or (epoch + 1) % self.evaluate_every == 0
+
+    def _converged(self) -> bool:
+        optimizer = self.trainer.optimizer
+        return isinstance(optimizer, FullBatchOptimizer) and optimizer.converged
 
     def _permutation(self, epoch: int) -> IntArray:
         """Rows in the order of an epoch: a function of seed and epoch, so training can go on."""
@@ -363,16 +385,22 @@ class _Run:
         return EagerEngine(trainer.network, trainer.optimizer, settings)
 
 
-def _extras(early_stopping: EarlyStopping | int | None, progress: bool) -> list[Callback]:
-    """Callbacks that `fit` was asked for by other arguments."""
-    extras: list[Callback] = []
-    if isinstance(early_stopping, int):
-        early_stopping = EarlyStopping(patience=early_stopping)
+def _all_callbacks(
+    given: Sequence[Callback], early_stopping: EarlyStopping | int | None, progress: bool
+) -> list[Callback]:
+    """Those given, and those that `fit` was asked for by other arguments."""
+    callbacks = list(given)
     if early_stopping is not None:
-        extras.append(early_stopping)
+        if not isinstance(early_stopping, EarlyStopping):
+            early_stopping = EarlyStopping(check_count("early_stopping", early_stopping))
+        # First, so that the others find the best weights restored when training has ended.
+        callbacks.insert(0, early_stopping)
     if progress:
-        extras.append(ProgressBar())
-    return extras
+        callbacks.append(ProgressBar())
+    for callback in callbacks:
+        if callback.step_interval is not None:
+            check_count(f"{type(callback).__name__}.step_interval", callback.step_interval)
+    return callbacks
 
 
 def _fresh_seed() -> int:
