@@ -1,0 +1,25 @@
+"""From arguments to the command that they name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from typegrad.cli.arguments import build_parser
+from typegrad.cli.train import run_train
+from typegrad.cli.use import run_evaluate, run_info, run_predict
+
+_COMMANDS = {
+    "train": run_train,
+    "predict": run_predict,
+    "evaluate": run_evaluate,
+    "info": run_info,
+}
+
+
+def run(arguments: Sequence[str] | None) -> int:
+    """Run the command that the arguments name; return the exit status."""
+    try:
+        options = build_parser().parse_args(arguments)
+    except SystemExit as finished:  # argparse has printed a help text or the version
+        return int(finished.code or 0)
+    return _COMMANDS[options.command](options)
