@@ -55,6 +55,10 @@ class Reduction(UnaryOperation):
             raise ShapeError(f"{self}: an axis is named twice for an input of shape {shape}")
         return axes
 
+    def count(self, shape: Shape) -> int:
+        """How many elements of an input of this shape go into one of the output."""
+        return math.prod(shape[axis] for axis in self.reduced_axes(shape))
+
     def spread(self, reduced: Array, x: Array) -> Array:
         """Broadcast an array of the output's shape back to the shape of input `x`."""
         kept = tuple(
@@ -62,6 +66,29 @@ class Reduction(UnaryOperation):
             for axis, length in enumerate(x.shape)
         )
         return np.broadcast_to(np.reshape(reduced, kept), x.shape)
+
+    def shared_out(self, grad: Array, chosen: Array, like: Array) -> Array:
+        """Spread `grad` evenly over the chosen elements of each reduced set.
+
+        `chosen` is an array of booleans, of the shape of the input `like`.
+        """
+        share = chosen.astype(like.dtype)
+        count: Array = np.sum(share, axis=self.axis, keepdims=True)
+        return self.spread(grad, like) * (share / count)
+
+
+class NonEmptyReduction(Reduction):
+    """Base of reductions that have no value for no elements."""
+
+    def output_shape(self, *input_shapes: Shape) -> Shape | None:
+        """As of every reduction; `ShapeError` where there is nothing to reduce."""
+        (shape,) = input_shapes
+        if self.count(shape) == 0:
+            raise ShapeError(
+                f"{self}: the input has shape {shape}; "
+                "expected at least one element along the reduced axes"
+            )
+        return super().output_shape(shape)
 
 
 class Sum(Reduction):
@@ -83,5 +110,4 @@ class Mean(Reduction):
         return mean
 
     def input_grad(self, output_grad: Array, x: Array, y: Array) -> Array:
-        count = math.prod(x.shape[axis] for axis in self.reduced_axes(x.shape))
-        return self.spread(output_grad / max(count, 1), x)
+        return self.spread(output_grad / max(self.count(x.shape), 1), x)
