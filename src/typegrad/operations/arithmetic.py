@@ -37,6 +37,8 @@ class BroadcastOperation(BinaryOperation):
 class Add(BroadcastOperation):
     """Sum of two arrays: y = left + right."""
 
+    gradient_reads_inputs: ClassVar[bool] = False
+
     def output(self, left: Array, right: Array) -> Array:
         return left + right
 
@@ -49,6 +51,8 @@ class Add(BroadcastOperation):
 
 class Subtract(BroadcastOperation):
     """Difference of two arrays: y = left - right."""
+
+    gradient_reads_inputs: ClassVar[bool] = False
 
     def output(self, left: Array, right: Array) -> Array:
         return left - right

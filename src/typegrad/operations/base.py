@@ -67,6 +67,12 @@ class Operation(ABC):
     broadcasts: ClassVar[bool] = False
     """Whether operands are broadcast; gradients are then summed over broadcast axes."""
 
+    gradient_reads_inputs: ClassVar[bool] = True
+    """Whether gradient hooks read more of their inputs than shapes and dtypes.
+
+    If not, a recording need not protect constants among them from being changed.
+    """
+
     _saved: tuple[tuple[Array, ...], Array] | None = None
 
     def output_shape(self, *input_shapes: Shape) -> Shape | None:
@@ -119,6 +125,13 @@ class Operation(ABC):
 
         This is `forward` for arrays that do not record what is done to them.
         """
+        output = self.compute(inputs)
+        object.__setattr__(self, "_saved", (inputs, output))
+        return output
+
+    @final
+    def compute(self, inputs: tuple[Array, ...]) -> Array:
+        """Do what `run` does, but keep nothing."""
         self._check_inputs(inputs)
         expected = self.output_shape(*[x.shape for x in inputs])
         output = self._as_array(None, self._evaluate(inputs))
@@ -128,7 +141,6 @@ class Operation(ABC):
                 f"inputs of shapes {', '.join(str(x.shape) for x in inputs)}"
             )
         self._check_dtype(None, output, inputs[-1])
-        object.__setattr__(self, "_saved", (inputs, output))
         if (observer := _observer.get()) is not None:
             observer(self, "forward", inputs, output)
         return output
