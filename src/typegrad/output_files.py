@@ -19,16 +19,24 @@ def check_writable(path: str | PathLike[str]) -> Path:
         If its directory is missing or may not be written to, or a directory has its name.
     """
     file = Path(path)
-    if file.is_dir():
-        raise DataError(f"{file} is a directory; give the name of a file in it")
+    try:
+        if file.is_dir():
+            raise DataError(f"{file} is a directory; give the name of a file in it")
+        if reason := _obstacle(file):
+            raise DataError(f"{file} cannot be written: {reason}")
+    except OSError as error:  # the name itself, such as one that is too long
+        raise DataError(f"{file} cannot be written: {error.strerror}") from error
+    return file
+
+
+def _obstacle(file: Path) -> str | None:
     folder = file.parent
     if not folder.exists():
-        raise DataError(f"{file} cannot be written: there is no directory {folder}")
+        return f"there is no directory {folder}"
     if not folder.is_dir():
-        raise DataError(f"{file} cannot be written: {folder} is not a directory")
-    if not os.access(file if _is_special(file) else folder, os.W_OK):
-        raise DataError(f"{file} cannot be written: permission denied")
-    return file
+        return f"{folder} is not a directory"
+    may_write = os.access(file if _is_special(file) else folder, os.W_OK)
+    return None if may_write else "permission denied"
 
 
 def write_whole(path: str | PathLike[str], data: bytes) -> None:

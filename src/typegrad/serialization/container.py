@@ -73,8 +73,9 @@ def read_content(path: str | PathLike[str]) -> Content:
         If safetensors is not installed.
     """
     safetensors = import_extra("safetensors", "save", "Loading a model")
-    file = _check_readable(Path(path))
+    file = Path(path)
     try:
+        _check_is_file(file)
         with safetensors.safe_open(file, framework="np") as stored:
             header = _header(stored.metadata())
             dtypes = {name: stored.get_slice(name).get_dtype() for name in stored.keys()}  # noqa: SIM118 (no mapping)
@@ -94,12 +95,11 @@ def read_content(path: str | PathLike[str]) -> Content:
     return Content(header["content"], tensors)
 
 
-def _check_readable(file: Path) -> Path:
+def _check_is_file(file: Path) -> None:
     if not file.exists():
         raise DataError(f"{file}: there is no such file")
     if not file.is_file():
         raise DataError(f"{file} is no file; give a file that typegrad saved")
-    return file
 
 
 def _header(metadata: Mapping[str, str] | None) -> dict[str, Any]:

@@ -153,14 +153,29 @@ def _built(
     for parameter, initializer in zip(parameters, initializers, strict=True):
         parameter.initializer = initializer
     network.load_state_dict(state)
-    for name, features in zip(_SCALERS, (network.in_features, None), strict=True):
+    for name in _SCALERS:
         if arrays := _without_prefix(name, tensors):
-            scaler = Standardizer.from_state(arrays)
-            if features not in (None, scaler.mean.size):
-                raise FileFormatError(f"the {name} has {scaler.mean.size} columns, not {features}")
-            setattr(network, name, scaler)
+            setattr(network, name, Standardizer.from_state(arrays))
+    _check_scalers(network)
     _try_out(network)
     return network
+
+
+def _check_scalers(network: NeuralNetwork) -> None:
+    if network.input_scaler is not None:
+        columns = network.input_scaler.mean.size
+        if network.in_features not in (None, columns):
+            raise FileFormatError(
+                f"the input_scaler has {columns} columns; expected {network.in_features}"
+            )
+    if network.target_scaler is not None:
+        columns = network.target_scaler.mean.size
+        outputs = network.loss.output_features(columns)
+        if None not in (network.out_features, outputs) and network.out_features != outputs:
+            raise FileFormatError(
+                f"the target_scaler has {columns} columns, which take {outputs} outputs, but the "
+                f"network has {network.out_features}"
+            )
 
 
 def _try_out(network: NeuralNetwork) -> None:

@@ -95,7 +95,7 @@ class Encoder:
         name = self._name(cls, place)
         arguments = {
             parameter.name: self.encode(
-                _argument(value, parameter), f"{place}: {name}.{parameter.name}"
+                _argument(value, parameter), _inside(place, name, parameter.name)
             )
             for parameter in _parameters(cls)
         }
@@ -185,7 +185,8 @@ class Decoder:
                 f"expected {sorted(parameters)}"
             )
         values = {
-            key: self.decode(value, f"{place}: {name}.{key}") for key, value in arguments.items()
+            key: self.decode(value, _inside(place, str(name), key))
+            for key, value in arguments.items()
         }
         if self._built_in.get(str(name)) is definition:
             self._check_sizes(values.values(), f"{place}: {name}")
@@ -198,6 +199,11 @@ class Decoder:
         for value in _whole_numbers(values):
             if abs(value) > self._largest_size:
                 raise FileFormatError(f"{place} has the size {value!r:.20}, but the file is small")
+
+
+def _inside(place: str, name: str, argument: str) -> str:
+    """Name an argument by its owner and by the outermost place, however deep it is."""
+    return f"{place.partition(':')[0]}: {name}.{argument}"
 
 
 def _whole_numbers(values: Iterable[object]) -> Iterator[int]:
