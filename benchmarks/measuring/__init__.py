@@ -1,0 +1,1 @@
+"""What the benchmarks share: a description of the machine, tables, medians, threads."""

@@ -1,0 +1,1 @@
+"""Contestants of `training_step.py`: libraries that train the same network."""

@@ -1,0 +1,109 @@
+"""What every contestant is given: a network, its first weights, data and an optimizer."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.floating[Any]]
+
+NETWORKS: dict[str, tuple[tuple[int, ...], str]] = {
+    "8-64-64-1-tanh": ((8, 64, 64, 1), "tanh"),
+    "13-64-1-relu": ((13, 64, 1), "relu"),
+    "8-256-256-1-tanh": ((8, 256, 256, 1), "tanh"),
+    "64-512-512-1-gelu": ((64, 512, 512, 1), "gelu"),
+    "13-1-linear": ((13, 1), "identity"),
+}
+"""Widths and the activation between layers, by name; GELU is the exact one."""
+
+LEARNING_RATES = {"adam": 1e-3, "sgd": 1e-2}
+
+
+@dataclass(frozen=True)
+class Problem:
+    """An epoch of steps on given data, from given weights, with mean squared error.
+
+    Adam has betas 0.9 and 0.999 and epsilon 1e-8; SGD has no momentum; nothing decays.
+    """
+
+    network: str
+    optimizer: Literal["adam", "sgd"]
+    batch_size: int
+    steps: int
+    dtype: str = "float32"
+    seed: int = 0
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Width of each layer, the input's first."""
+        return NETWORKS[self.network][0]
+
+    @property
+    def activation(self) -> str:
+        """What stands between layers."""
+        return NETWORKS[self.network][1]
+
+    @property
+    def learning_rate(self) -> float:
+        """The optimizer's learning rate."""
+        return LEARNING_RATES[self.optimizer]
+
+    @property
+    def rows(self) -> int:
+        """Rows of the data: every row is used once in an epoch."""
+        return self.batch_size * self.steps
+
+    def data(self) -> tuple[Floats, Floats, npt.NDArray[np.int64]]:
+        """Inputs (rows, features), targets (rows, 1), and the order in which rows are used."""
+        generator = np.random.default_rng([self.seed, 0])
+        inputs = generator.standard_normal((self.rows, self.widths[0]))
+        direction = generator.standard_normal((self.widths[0], 1)) / math.sqrt(self.widths[0])
+        noise = 0.1 * generator.standard_normal((self.rows, 1))
+        targets = np.sin(2.0 * inputs @ direction) + noise
+        return self._cast(inputs), self._cast(targets), generator.permutation(self.rows)
+
+    def weights(self) -> list[Floats]:
+        """First values: weight (inputs, outputs) and bias (outputs,) of each layer in turn."""
+        generator = np.random.default_rng([self.seed, 1])
+        values: list[Floats] = []
+        for inputs, outputs in zip(self.widths[:-1], self.widths[1:], strict=True):
+            limit = math.sqrt(6.0 / (inputs + outputs))
+            values.append(self._cast(generator.uniform(-limit, limit, (inputs, outputs))))
+            values.append(self._cast(generator.uniform(-0.1, 0.1, outputs)))
+        return values
+
+    def final_loss(self, weights: list[Floats]) -> float:
+        """Mean squared error of a network with these weights, in float64.
+
+        Over the first 512 rows; written out here, so that no contestant judges itself.
+        """
+        inputs, targets, _ = self.data()
+        x: Floats = inputs[:512].astype(np.float64)
+        for layer in range(0, len(weights), 2):
+            if layer > 0:
+                x = _activate(self.activation, x)
+            x = x @ weights[layer].astype(np.float64) + weights[layer + 1].astype(np.float64)
+        return float(np.mean((x - targets[:512]) ** 2))
+
+    def in_float64(self) -> Problem:
+        """Return the same problem, same numbers, computed in float64."""
+        return replace(self, dtype="float64")
+
+    def _cast(self, values: Floats) -> Floats:
+        # By way of float32, so that the problem in float64 starts from the same numbers.
+        return values.astype(np.float32).astype(self.dtype)
+
+
+def _activate(name: str, x: Floats) -> Floats:
+    if name == "tanh":
+        return np.tanh(x)
+    if name == "relu":
+        return np.maximum(x, 0.0)
+    if name == "gelu":
+        cdf = 0.5 * (1.0 + np.vectorize(math.erf)(x / math.sqrt(2.0)))
+        return np.asarray(x * cdf)
+    raise ValueError(f"no activation {name!r}")
