@@ -1,0 +1,125 @@
+"""The command line as a process of its own: exit status, streams, Ctrl-C, broken pipes."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from typegrad.serialization import load_checkpoint
+from typegrad.tabular import TableModel
+
+TYPEGRAD = (sys.executable, "-m", "typegrad")
+TIMEOUT = 120
+
+
+def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*TYPEGRAD, *arguments],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=TIMEOUT,
+    )
+
+
+def start(*arguments: str, cwd: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [*TYPEGRAD, *arguments],
+        cwd=cwd,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_the_whole_way(tmp_path: Path) -> None:
+    trained = run("train", "--epochs", "2", "--seed", "0", "--plot", "fit.png", cwd=tmp_path)
+    assert (trained.returncode, trained.stderr) == (0, "")
+    assert {file.name for file in tmp_path.iterdir()} == {"fit.png", "model.safetensors"}
+    (tmp_path / "new.csv").write_text(
+        "cement,blast_furnace_slag,fly_ash,water,superplasticizer,coarse_aggregate,"
+        "fine_aggregate,age,compressive_strength\n540,0,0,162,2.5,1040,676,28,79.99\n"
+        "198.6,132.4,0,192,0,978.4,825.5,360,44.3\n"
+    )
+    predicted = run("predict", "model.safetensors", "new.csv", cwd=tmp_path)
+    assert (predicted.returncode, predicted.stderr) == (0, "")
+    assert len(predicted.stdout.splitlines()) == 3
+    assert run("evaluate", "model.safetensors", "new.csv", cwd=tmp_path).returncode == 0
+    info = run("info", "model.safetensors", cwd=tmp_path)
+    assert info.returncode == 0
+    assert "cement: number" in info.stdout
+
+
+def test_an_error_is_one_line_and_status_2(tmp_path: Path) -> None:
+    failed = run("train", "none.csv", "--target", "y", cwd=tmp_path)
+    assert failed.returncode == 2
+    assert failed.stderr == "typegrad: none.csv: there is no such file\n"
+    assert failed.stdout == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_ctrl_c_keeps_what_was_learned(tmp_path: Path) -> None:
+    process = start("train", "--epochs", "1000000", "--seed", "0", cwd=tmp_path)
+    assert process.stdout is not None
+    while "Predicting" not in process.stdout.readline():
+        pass
+    time.sleep(2.0)
+    process.send_signal(signal.SIGINT)
+    printed, errors = process.communicate(timeout=TIMEOUT)
+    assert process.returncode == 130
+    assert errors == ""
+    assert "interrupted" in printed
+    assert "test " in printed
+    run_so_far = load_checkpoint(tmp_path / "model.safetensors")
+    assert isinstance(run_so_far.model, TableModel)
+    assert run_so_far.history is not None
+    assert len(run_so_far.history) > 1
+
+
+@pytest.mark.parametrize("delay", [0.1, 0.2, 0.4])
+def test_ctrl_c_at_any_time_gives_no_traceback(delay: float, tmp_path: Path) -> None:
+    # From the console script's first line on; before it, Python itself is starting.
+    program = "import sys; from typegrad.cli import main; print('up', flush=True); sys.exit(main())"
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, "train", "--epochs", "1000000"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    process.stdout.readline()
+    time.sleep(delay)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=TIMEOUT)
+    assert process.returncode == 130
+    assert errors in ("", "typegrad: interrupted; nothing was written\n")
+
+
+def test_a_reader_that_leaves_early_does_not_cost_the_model(tmp_path: Path) -> None:
+    process = start("train", "--epochs", "20", cwd=tmp_path)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    process.stderr.close()
+    assert process.wait(timeout=TIMEOUT) == 0
+    assert (tmp_path / "model.safetensors").exists()
+
+
+def test_predictions_into_a_closed_pipe(tmp_path: Path) -> None:
+    assert run("train", "--epochs", "1", "--quiet", cwd=tmp_path).returncode == 0
+    process = start("info", "model.safetensors", cwd=tmp_path)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    process.stderr.close()
+    assert process.wait(timeout=TIMEOUT) == 0
