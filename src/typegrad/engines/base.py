@@ -141,7 +141,8 @@ def all_finite(values: Vector) -> bool:
 
 def _norm(gradient: Vector) -> float:
     """Euclidean norm, also where the squares are out of the dtype's range."""
-    norm = float(np.linalg.norm(gradient))
+    with np.errstate(over="ignore"):
+        norm = float(np.linalg.norm(gradient))
     if not 0.0 < norm < math.inf:
         largest = float(np.max(np.abs(gradient), initial=0.0))
         if 0.0 < largest < math.inf:
