@@ -1,0 +1,85 @@
+"""Training needs the memory of a step, not of all steps, and copies data no more than it must."""
+
+from __future__ import annotations
+
+import gc
+import tracemalloc
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+import typegrad as tg
+from typegrad.fit_data import prepare
+from typegrad.types import Array
+
+
+@pytest.fixture
+def _traced() -> Iterator[None]:
+    gc.collect()
+    tracemalloc.start()
+    yield
+    tracemalloc.stop()
+
+
+def make_network() -> tg.NeuralNetwork:
+    return tg.NeuralNetwork(
+        tg.Dense(20, 32, tg.Tanh()),
+        tg.BatchNorm(32),
+        tg.Dropout(0.1),
+        tg.Dense(32, 1),
+        loss=tg.MSELoss(),
+        seed=0,
+    )
+
+
+def make_data(rows: int) -> tuple[Array, Array]:
+    x = np.random.default_rng(0).normal(size=(rows, 20)).astype(np.float32)
+    return x, x[:, :1].copy()
+
+
+class MemoryAt(tg.Callback):
+    def __init__(self, *epochs: int) -> None:
+        self.epochs = epochs
+        self.sizes: list[int] = []
+
+    def on_epoch_end(self, event: tg.EpochEnd) -> None:
+        if event.record.epoch in self.epochs:
+            gc.collect()
+            self.sizes.append(tracemalloc.get_traced_memory()[0])
+
+
+@pytest.mark.usefixtures("_traced")
+@pytest.mark.parametrize("optimizer", [tg.Adam(0.001), tg.LBFGS(tolerance_change=0.0)], ids=repr)
+def test_memory_does_not_grow(optimizer: tg.Adam | tg.LBFGS) -> None:
+    """An epoch adds its record to the history, about a kilobyte."""
+    memory = MemoryAt(10, 30)
+    tg.Trainer(make_network(), optimizer, callbacks=[memory]).fit(
+        *make_data(240), epochs=30, batch_size=32, validation_split=0.2, seed=0
+    )
+    settled, later = memory.sizes
+    assert later - settled < 20 * 2_000
+
+
+@pytest.mark.usefixtures("_traced")
+def test_data_of_the_networks_dtype_are_not_copied() -> None:
+    x, y = make_data(20_000)
+    data = prepare(make_network(), (x, y))
+    assert np.shares_memory(data.training.inputs, x)
+    assert np.shares_memory(data.training.targets, y)
+    float64_targets = 8 * y.size
+    gc.collect()
+    before = tracemalloc.get_traced_memory()[0]
+    tracemalloc.reset_peak()
+    tg.Trainer(make_network(), tg.SGD(0.001), metrics=()).fit(x, y, epochs=1, batch_size=32)
+    peak = tracemalloc.get_traced_memory()[1] - before
+    # Targets in float64, the permutation, a pass over 8192 rows; but no copy of the inputs.
+    forward = 8192 * 32 * 4 * 8
+    assert peak < float64_targets + 8 * len(x) * 2 + forward
+
+
+def test_converted_data_are_converted_once() -> None:
+    x, y = (array.astype(np.float64) for array in make_data(50))
+    data = prepare(make_network(), (x, y))
+    assert data.training.inputs.dtype == data.training.targets.dtype == np.float32
+    assert data.targets is y or np.shares_memory(data.targets, y)
