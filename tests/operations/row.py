@@ -61,6 +61,7 @@ class Row:
     project: Callable[[Array], Array] | None = None
     second: bool = True
     single_tolerance: float = 2e-5
+    keeps_dtype: bool = True
 
     def __str__(self) -> str:
         return self.name

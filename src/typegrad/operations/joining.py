@@ -95,7 +95,9 @@ class Pad(UnaryOperation):
         )
 
     def output(self, x: Array) -> Array:
-        return np.pad(x, self.widths(len(x.shape)), constant_values=self.constant)
+        widths = self.widths(len(x.shape))
+        # NumPy does not pad an array without axes; there is nowhere to put anything.
+        return np.pad(x, widths, constant_values=self.constant) if widths else x
 
     def input_grad(self, output_grad: Array, x: Array, y: Array) -> Array:
         widths = self.widths(len(x.shape))

@@ -100,7 +100,7 @@ class Solve(BinaryOperation):
 class Determinant(UnaryOperation):
     """Determinant of square matrices (..., n, n);  dL/dx = dL/dy * cofactors of x.
 
-    The gradient of singular matrices is right too, as in PyTorch and JAX.
+    The gradient of singular matrices is right too, as in JAX; PyTorch gives zeros.
     """
 
     def output_shape(self, *input_shapes: Shape) -> Shape | None:

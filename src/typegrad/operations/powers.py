@@ -16,8 +16,9 @@ class Power(BroadcastOperation):
     """Power, element-wise: y = left ** right.
 
     dL/dleft = dL/dy * right * left ** (right - 1);  dL/dright = dL/dy * y * log(left).
-    At left = 0 the first is 0 for the exponent 0 and the second is 0, as in PyTorch and
-    JAX. For a negative left the second does not exist and is NaN, as in PyTorch and JAX.
+    At left = 0 the first is 0 for the exponent 0, as in PyTorch (JAX has NaN), and the second
+    is 0, as in PyTorch and JAX. For a negative left the second does not exist and is NaN, as
+    in both.
     """
 
     def output(self, left: Array, right: Array) -> Array:
@@ -37,26 +38,26 @@ class Power(BroadcastOperation):
 class LogAddExp(BroadcastOperation):
     """log(exp(left) + exp(right)), element-wise, without overflow.
 
-    dL/dleft = dL/dy * exp(left - y), and the same for right. Where both are -inf, both
-    derivatives are 0, the limit of neither side, as in `LogSumExp`.
+    dL/dleft = dL/dy * exp(left - y), and the same for right. Where both are -inf there is no
+    derivative and NaN results, as in PyTorch and JAX.
     """
 
     def output(self, left: Array, right: Array) -> Array:
         return np.logaddexp(left, right)
 
     def left_grad(self, output_grad: Array, left: Array, right: Array, y: Array) -> Array:
-        return output_grad * _exp_of_difference(left, y)
+        return output_grad * np.exp(left - y)
 
     def right_grad(self, output_grad: Array, left: Array, right: Array, y: Array) -> Array:
-        return output_grad * _exp_of_difference(right, y)
+        return output_grad * np.exp(right - y)
 
 
 @dataclass(frozen=True)
 class LogSumExp(NonEmptyReduction):
     """log(sum(exp(x))) over `axis`, without overflow;  dL/dx = dL/dy * exp(x - y).
 
-    -inf stands for a term of zero. Where all are -inf so is the result, with derivatives of
-    0, as in PyTorch.
+    -inf stands for a term of zero. Where all are -inf so is the result, which has no
+    derivative: NaN, as in PyTorch and JAX; so has an infinite element.
     """
 
     def output(self, x: Array) -> Array:
@@ -69,9 +70,4 @@ class LogSumExp(NonEmptyReduction):
         return result if self.keepdims else np.squeeze(result, axis=self.reduced_axes(x.shape))
 
     def input_grad(self, output_grad: Array, x: Array, y: Array) -> Array:
-        return self.spread(output_grad, x) * _exp_of_difference(x, self.spread(y, x))
-
-
-def _exp_of_difference(x: Array, total: Array) -> Array:
-    """exp(x - total), and 0 where both are -inf."""
-    return np.exp(x - np.where(total == -math.inf, 0.0, total))
+        return self.spread(output_grad, x) * np.exp(x - self.spread(y, x))

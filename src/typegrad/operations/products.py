@@ -78,7 +78,10 @@ class Einsum(NaryOperation):
                 letters.append(letter + second)
                 target += second
                 continue
-            if not any(letter in each for each in letters):  # Summed over, with no other factor.
+            if not any(
+                letter in each and factor.shape[each.index(letter)] == length
+                for each, factor in zip(letters, factors, strict=True)
+            ):  # Nothing else runs along this axis.
                 factors.append(np.ones(length, x.dtype))
                 letters.append(letter)
             target += letter

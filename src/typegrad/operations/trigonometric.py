@@ -76,18 +76,24 @@ class Arctan2(BroadcastOperation):
     """Angle of the point (right, left): arctan(left / right) in the right quadrant.
 
     dL/dleft = dL/dy * right / r^2;  dL/dright = -dL/dy * left / r^2, with
-    r^2 = left^2 + right^2. At (0, 0) there is no derivative and NaN results, as in PyTorch
-    and JAX.
+    r^2 = left^2 + right^2. At (0, 0), where there is no derivative, both are 0, as in PyTorch;
+    in JAX they are NaN.
     """
 
     def output(self, left: Array, right: Array) -> Array:
         return np.arctan2(left, right)
 
     def left_grad(self, output_grad: Array, left: Array, right: Array, y: Array) -> Array:
-        return output_grad * right / (left * left + right * right)
+        return output_grad * right / _square_of_radius(left, right)
 
     def right_grad(self, output_grad: Array, left: Array, right: Array, y: Array) -> Array:
-        return -output_grad * left / (left * left + right * right)
+        return -output_grad * left / _square_of_radius(left, right)
+
+
+def _square_of_radius(left: Array, right: Array) -> Array:
+    """left^2 + right^2, but 1 instead of 0."""
+    square = left * left + right * right
+    return np.where(square == 0, 1.0, square)
 
 
 class Sinh(ElementwiseOperation):
