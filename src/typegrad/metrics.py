@@ -76,8 +76,10 @@ def select_metrics(chosen: Iterable[str | Metric]) -> dict[str, Metric]:
     Raises
     ------
     ValueError
-        If a name is not known, or two metrics have one name.
+        If a name is not known, two metrics have one name, or one is neither name nor function.
     """
+    if isinstance(chosen, str):
+        raise ValueError(f"metrics is {chosen!r}; expected a list such as [{chosen!r}]")
     selected: dict[str, Metric] = {}
     for metric in chosen:
         name = metric if isinstance(metric, str) else getattr(metric, "__name__", repr(metric))
@@ -86,7 +88,7 @@ def select_metrics(chosen: Iterable[str | Metric]) -> dict[str, Metric]:
                 f"metric {name!r} has a name that is already taken; "
                 "give the function another __name__"
             )
-        if not isinstance(metric, str):
+        if callable(metric):
             selected[name] = metric
         elif metric in METRICS:
             selected[name] = METRICS[metric]

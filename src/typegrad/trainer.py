@@ -6,6 +6,7 @@ import logging
 import math
 import time
 from collections.abc import Iterable, Sequence
+from types import UnionType
 
 import numpy as np
 import numpy.typing as npt
@@ -82,6 +83,11 @@ class Trainer:
         clip_value: float | None = None,
         accumulation_steps: int = 1,
     ) -> None:
+        _check_kind("network", network, NeuralNetwork, "a NeuralNetwork")
+        kinds = Optimizer | FullBatchOptimizer
+        _check_kind("optimizer", optimizer, kinds, "an object such as tg.Adam(0.001)")
+        for callback in callbacks:
+            _check_kind("callback", callback, Callback, "an object such as tg.ProgressBar()")
         for name, limit in (("clip_norm", clip_norm), ("clip_value", clip_value)):
             if limit is not None and not 0 < limit < math.inf:
                 raise ValueError(f"Trainer: {name} is {limit}; expected a positive number")
@@ -401,6 +407,11 @@ def _all_callbacks(
         if callback.step_interval is not None:
             check_count(f"{type(callback).__name__}.step_interval", callback.step_interval)
     return callbacks
+
+
+def _check_kind(name: str, given: object, kind: type | UnionType, expected: str) -> None:
+    if not isinstance(given, kind):
+        raise TypeError(f"Trainer: {name} is {given!r}; expected {expected}")
 
 
 def _fresh_seed() -> int:

@@ -160,6 +160,28 @@ def test_counts(name: str, value: object) -> None:
     assert str(caught.value) == f"{name} is {value!r}; expected a whole number of 1 or more"
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"network": "net"}, "network is 'net'; expected a NeuralNetwork"),
+        (
+            {"optimizer": tg.SGD},
+            f"optimizer is {tg.SGD!r}; expected an object such as tg.Adam(0.001)",
+        ),
+        (
+            {"callbacks": [tg.Callback(), tg.EarlyStopping]},
+            f"callback is {tg.EarlyStopping!r}; expected an object such as tg.ProgressBar()",
+        ),
+    ],
+    ids=["network", "optimizer", "callback"],
+)
+def test_classes_instead_of_objects(options: dict[str, Any], message: str) -> None:
+    arguments = {"network": make_trainer().network, "optimizer": tg.SGD(0.1), **options}
+    with pytest.raises(TypeError) as caught:
+        tg.Trainer(**arguments)
+    assert str(caught.value) == f"Trainer: {message}"
+
+
 @pytest.mark.parametrize("value", [0, 1.5, True])
 def test_accumulation_steps(value: int) -> None:
     with pytest.raises(ValueError, match="accumulation_steps") as caught:
