@@ -168,7 +168,10 @@ def _draw_losses(axes: Axes, history: History) -> None:
         axes.yaxis.set_major_formatter("{x:g}")
     axes.set_xlabel("epoch")
     axes.set_ylabel("loss")
-    axes.locator_params(axis="x", integer=True)
+    if len(history) == 1:
+        axes.set_xticks(epochs)
+    else:
+        axes.locator_params(axis="x", integer=True)
     axes.legend(frameon=False)
     _clean(axes)
 

@@ -119,6 +119,20 @@ def test_one_epoch_and_early_stopping(capsys: pytest.CaptureFixture[str]) -> Non
     assert "The weights are those of the best epoch, 1." in printed
 
 
+def test_overfitting_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    generator = np.random.default_rng(0)
+    rows = [f"{a:.3f},{b:.3f}" for a, b in generator.normal(size=(60, 2))]
+    Path("noise.csv").write_text("x,y\n" + "\n".join(rows) + "\n")
+    command = ["train", "noise.csv", "--target", "y", "--seed", "0", "--weight-decay", "0"]
+    assert main([*command, "--epochs", "300"]) == 0
+    hint = r"The validation loss was lowest after epoch \d+: [\d.]+, [\d.]+ at the end\.\nWith --e"
+    assert re.search(hint, capsys.readouterr().out)
+    assert main([*command, "--epochs", "1"]) == 0
+    assert main([*command, "--epochs", "300", "--validation", "0"]) == 0
+    assert main([*command, "--epochs", "300", "--early-stopping", "20"]) == 0
+    assert "lowest" not in capsys.readouterr().out
+
+
 def test_a_bar_where_there_is_a_terminal(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,6 +14,7 @@ import typegrad as tg
 from typegrad.callbacks import Callback, EpochEnd
 from typegrad.layers import ColumnEmbedding, Dropout
 from typegrad.tabular import TrainingResult, train_table
+from typegrad.tabular.options import make_optimizer
 from typegrad.tabular.training import LINEAR, MEAN, NETWORK
 
 CONCRETE = tg.datasets.load_concrete()
@@ -224,6 +225,15 @@ def test_options_of_an_optimizer() -> None:
     assert repr(chosen.optimizer).startswith("AdamW(learning_rate=0.5, weight_decay=0.25")
     own = tg.SGD(0.125)
     assert quick(optimizer=own).optimizer is own
+
+
+@pytest.mark.parametrize(("rows", "decay"), [(4, 0.5), (160, 0.25), (400, 0.1), (9_000, 0.01)])
+def test_weight_decay_falls_with_the_number_of_rows(rows: int, decay: float) -> None:
+    made = make_optimizer("adamw", rows=rows)
+    assert repr(made).startswith("AdamW(")
+    assert made.config()["weight_decay"] == decay
+    assert make_optimizer("adamw", weight_decay=0.125, rows=rows).config()["weight_decay"] == 0.125
+    assert make_optimizer("adam", rows=rows).config()["weight_decay"] == 0.0
 
 
 def test_hidden_layers_dropout_and_dtype() -> None:

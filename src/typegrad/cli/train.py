@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from typegrad.callbacks import Callback, EpochEnd, TrainBegin
 from typegrad.cli import INTERRUPTED
@@ -13,8 +16,8 @@ from typegrad.cli.console import CommandError, say
 from typegrad.data import Table, read_table
 from typegrad.datasets import load_concrete
 from typegrad.errors import import_extra
+from typegrad.history import History
 from typegrad.losses import Loss, QuantileLoss
-from typegrad.optimizers import FullBatchOptimizer, Optimizer
 from typegrad.output_files import check_writable
 from typegrad.plotting import figure_format, plot_fit, save_figure
 from typegrad.serialization import save
@@ -22,6 +25,9 @@ from typegrad.tabular import TrainingResult, train_table
 from typegrad.tabular.options import make_loss, make_optimizer
 
 _LINES = 10
+_RISE = 0.25
+"""Share of the lowest validation loss; a rise by more is called overfitting."""
+
 _SHOWN = ("training_loss", "validation_loss", "training_rmse", "validation_rmse")
 _ATTRIBUTION = """\
 Concrete Compressive Strength: I-Cheng Yeh (1998), UCI Machine Learning Repository,
@@ -36,7 +42,11 @@ def run_train(options: argparse.Namespace) -> int:
     quiet = given.get("quiet", False)
     table, target = _read(options)
     output, plot = _check_outputs(options)
-    loss, optimizer = _make_loss(options), _make_optimizer(options)
+    loss = _make_loss(options)
+    optimizer_options = {
+        name: given.get(name) for name in ("learning_rate", "schedule", "weight_decay")
+    }
+    _check_optimizer(options.optimizer, optimizer_options)
     if "early_stopping" in given and not options.validation:
         raise CommandError("--early-stopping needs validation rows, but --validation is 0")
     shows_bar = not quiet and sys.stderr.isatty()
@@ -48,7 +58,8 @@ def run_train(options: argparse.Namespace) -> int:
         hidden=options.hidden,
         activation=options.activation,
         loss=loss,
-        optimizer=optimizer,
+        optimizer=options.optimizer,
+        **optimizer_options,
         dropout=options.dropout,
         epochs=options.epochs,
         batch_size=given.get("batch_size"),
@@ -152,17 +163,26 @@ def _make_loss(options: argparse.Namespace) -> Loss:
         raise CommandError(f"--quantiles: {error}") from error
 
 
-def _make_optimizer(options: argparse.Namespace) -> Optimizer | FullBatchOptimizer:
-    given = vars(options)
+def _overfitting(history: History) -> str | None:
+    """Say how to do better where the validation loss rose a good deal after its minimum."""
+    losses = history.validation_loss
+    best = float(np.fmin.reduce(losses))  # NaN only if there is no validation
+    if not losses[-1] > best + _RISE * abs(best):
+        return None
+    epoch = int(history.epochs[np.nanargmin(losses)])
+    return (
+        f"The validation loss was lowest after epoch {epoch}: {best:.4g}, {losses[-1]:.4g} at the "
+        "end.\nWith --early-stopping 20, or more --weight-decay or --dropout, "
+        "it may stay closer to that."
+    )
+
+
+def _check_optimizer(name: str, options: Mapping[str, Any]) -> None:
+    """Make one on trial, so that it is told early which options do not go together."""
     try:
-        return make_optimizer(
-            options.optimizer,
-            given.get("learning_rate"),
-            given.get("schedule"),
-            given.get("weight_decay"),
-        )
+        make_optimizer(name, **options)
     except ValueError as error:
-        raise CommandError(f"--optimizer {options.optimizer}: {error}") from error
+        raise CommandError(f"--optimizer {name}: {error}") from error
 
 
 def _introduce(table: Table, target: str, attribution: str) -> None:
@@ -197,6 +217,8 @@ def _conclude(result: TrainingResult, files: Sequence[Path]) -> None:
         f"seed {history.seed}: {history.stop_reason}")  # fmt: skip
     if history.best_epoch is not None:
         say(f"The weights are those of the best epoch, {history.best_epoch}.")
+    elif hint := _overfitting(history):
+        say(hint)
     say("")
     say(result.report())
     say(f"RMSE and MAE are in the units of {model.target_name!r}.")

@@ -62,6 +62,9 @@ SCHEDULES: Mapping[str, Callable[[float], Schedule]] = {
 
 Choice = TypeVar("Choice")
 
+_DECAY_TIMES_ROWS = 40.0
+_SMALLEST_DECAY, _LARGEST_DECAY = 0.01, 0.5
+
 
 @dataclass(frozen=True)
 class OptimizerChoice:
@@ -75,7 +78,7 @@ class OptimizerChoice:
 
 
 OPTIMIZERS: Mapping[str, OptimizerChoice] = {
-    "adamw": OptimizerChoice(AdamW, 0.02, {"weight_decay": 0.05}),
+    "adamw": OptimizerChoice(AdamW, 0.02, {}),
     "adam": OptimizerChoice(Adam, 0.02, {}),
     "nadam": OptimizerChoice(NAdam, 0.02, {}),
     "radam": OptimizerChoice(RAdam, 0.02, {}),
@@ -107,6 +110,7 @@ def make_optimizer(
     learning_rate: float | None = None,
     schedule: str | None = None,
     weight_decay: float | None = None,
+    rows: int | None = None,
 ) -> Optimizer | FullBatchOptimizer:
     """Turn a name into an optimizer; return an optimizer as it is.
 
@@ -120,6 +124,9 @@ def make_optimizer(
         A name; None takes the optimizer's default.
     weight_decay
         None takes the optimizer's default.
+    rows
+        How many the optimizer will see: AdamW's default weight decay depends on it. Like a
+        prior's share in what is believed, it falls with the number of rows.
 
     Raises
     ------
@@ -139,6 +146,8 @@ def make_optimizer(
     if optimizer == "lbfgs" and schedule not in (None, "constant"):
         raise ValueError("optimizer 'lbfgs' searches its step itself; it takes no schedule")
     options = dict(choice.options)
+    if weight_decay is None and optimizer == "adamw" and rows is not None:
+        weight_decay = min(max(_DECAY_TIMES_ROWS / rows, _SMALLEST_DECAY), _LARGEST_DECAY)
     if weight_decay is not None:
         options["weight_decay"] = weight_decay
     rate = choice.learning_rate if learning_rate is None else learning_rate
