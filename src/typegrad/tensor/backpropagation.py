@@ -115,16 +115,19 @@ def input_gradient(
     Other than `Operation.gradient` it lets dtypes differ, since what is recorded is
     promoted as NumPy promotes it.
     """
-    gradient = operation._gradient(index, output_grad, inputs, output)
+    gradient: Any = operation._gradient(index, output_grad, inputs, output)
     target = inputs[index]
-    if gradient.shape != target.shape:
-        if operation.broadcasts:
-            gradient = sum_to_shape(gradient, target.shape)
+    try:
         if gradient.shape != target.shape:
-            # Repeats the computation, to report what it gave.
-            operation.gradient(index, output_grad, inputs, output)
-    if gradient.dtype != target.dtype:
-        gradient = gradient.astype(target.dtype)
+            if operation.broadcasts:
+                gradient = sum_to_shape(gradient, target.shape)
+            if gradient.shape != target.shape:
+                # Computes it once more, to report what is wrong with it.
+                return operation.gradient(index, output_grad, inputs, output)
+        if gradient.dtype != target.dtype:
+            gradient = gradient.astype(target.dtype)
+    except AttributeError:
+        return operation.gradient(index, output_grad, inputs, output)
     return gradient
 
 

@@ -15,6 +15,9 @@ SCALARS: frozenset[type] = frozenset(
 )
 """Types of real numbers, which nothing can change."""
 
+REAL_KINDS = "fiub"
+"""Kinds of dtypes that hold real numbers: floating-point, integer, unsigned, boolean."""
+
 
 def as_constant(value: Any) -> Any:
     """Turn an operand that is neither tensor, array nor number into an array.
@@ -30,7 +33,7 @@ def as_constant(value: Any) -> Any:
             "use .filled(value) or np.where"
         )
     array = np.array(value)
-    if array.dtype.kind not in "fiub":
+    if array.dtype.kind not in REAL_KINDS:
         raise TypeError(
             f"a {type(value).__name__} cannot be combined with a Tensor; "
             "expected a number or an array of real numbers"

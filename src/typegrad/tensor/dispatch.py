@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from inspect import signature
+from inspect import Signature, signature
 from typing import Any, TypeVar
 
 import numpy as np
@@ -74,12 +74,12 @@ def call_function(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) 
     try:
         return handler(*args, **kwargs)
     except TypeError:
+        taken = signature(handler)
         try:
-            signature(handler).bind(*args, **kwargs)
+            taken.bind(*args, **kwargs)
         except TypeError as problem:
-            raise TypeError(
-                f"{name} on tensors: {problem}; it takes {signature(handler)}"
-            ) from None
+            names = [each.replace(annotation=each.empty) for each in taken.parameters.values()]
+            raise TypeError(f"{name} on tensors: {problem}; it takes {Signature(names)}") from None
         raise
 
 
@@ -89,8 +89,3 @@ def unsupported(name: str) -> str:
         f"{name} does not work on tensors; write it with functions that do, pass the values "
         "alone with .numpy(), or give it a derivative of its own in a subclass of Operation"
     )
-
-
-def is_array_like(value: Any) -> bool:
-    """Whether it is an array or a number, and no sequence of them."""
-    return isinstance(value, np.ndarray | np.generic | float | int)

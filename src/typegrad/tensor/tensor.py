@@ -18,7 +18,7 @@ from typegrad.operations.indexing import Index
 from typegrad.operations.linear import MatMul
 from typegrad.operations.powers import Power
 from typegrad.tensor.backpropagation import Record, backpropagate
-from typegrad.tensor.constants import SCALARS, as_constant, as_tensor_data, unchangeable
+from typegrad.tensor.constants import REAL_KINDS, SCALARS, as_constant, as_tensor_data, unchangeable
 from typegrad.tensor.dispatch import OPERATIONS, call_function, call_ufunc
 from typegrad.tensor.methods import ArrayMethods
 from typegrad.tensor.recording import is_recording
@@ -32,7 +32,6 @@ NEVER = 1 << 62
 """Number of a tensor that does not exist; larger than that of any that does."""
 
 _next_number = count(1).__next__
-_PLAIN = SCALARS | {np.ndarray}
 
 
 @final
@@ -392,7 +391,8 @@ def record(operation: Operation, inputs: tuple[Any, ...], *, checked: bool = Fal
                 if x._oldest < oldest:  # noqa: PLR1730  # min() takes twice as long
                     oldest = x._oldest
         else:
-            values.append(x if type(x) in _PLAIN else as_constant(x))
+            plain = type(x) in SCALARS or (type(x) is np.ndarray and x.dtype.kind in REAL_KINDS)
+            values.append(x if plain else as_constant(x))
             parents.append(None)
     tensor = _new_tensor(Tensor)
     operands = tuple(values)
