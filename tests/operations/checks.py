@@ -62,9 +62,9 @@ def weights(output: Array) -> Array:
     return np.asarray(rng.normal(size=output.shape)).astype(output.dtype)
 
 
-def directions(row: Row, inputs: Inputs) -> Inputs:
+def directions(row: Row, inputs: Inputs, seed: int = 17) -> Inputs:
     """A direction for each input to move in."""
-    rng = np.random.default_rng(17)
+    rng = np.random.default_rng(seed)
     moves = [np.asarray(rng.normal(size=x.shape)) for x in inputs]
     return tuple(moves if row.project is None else map(row.project, moves))
 

@@ -45,7 +45,7 @@ ALONG_SOME = [(sample(3, 4),), (sample(2, 3, 4),), (sample(2, 3, 1),)]
 
 def drawn_each(*shapes: Shape) -> list[Inputs]:
     """Arrays without ties."""
-    return [drawn((spaced(0.05),), shape) for shape in shapes]
+    return [drawn((spaced(0.03),), shape) for shape in shapes]
 
 
 DIFFERENT = drawn_each((3, 4), (5,), (), (2, 3, 4), (1, 1))

@@ -6,6 +6,7 @@ import numpy as np
 
 from typegrad.errors import DataError
 from typegrad.operations.base import ParameterOperation
+from typegrad.operations.indexing import ScatterAdd
 from typegrad.operations.parameter import Parameter
 from typegrad.types import Array, IntArray, Shape
 
@@ -28,7 +29,7 @@ class Lookup(ParameterOperation[Array]):
         return np.zeros_like(x)
 
     def parameter_grads(self, output_grad: Array, x: Array, y: Array, table: Array) -> tuple[Array]:
-        return (scatter_rows(as_codes(self, x, len(table)), output_grad, len(table)),)
+        return (ScatterAdd(as_codes(self, x, len(table)), table.shape).forward(output_grad),)
 
 
 class LookupColumns(ParameterOperation[*tuple[Array, ...]]):
@@ -51,9 +52,8 @@ class LookupColumns(ParameterOperation[*tuple[Array, ...]]):
 
     def input_grad(self, output_grad: Array, x: Array, y: Array, *tables: Array) -> Array:
         others = self._others(x)
-        grad = np.zeros_like(x)
-        grad[:, others] = output_grad[:, : len(others)]
-        return grad
+        key = (slice(None), np.array(others, np.intp))
+        return ScatterAdd(key, x.shape).forward(output_grad[:, : len(others)])
 
     def parameter_grads(
         self, output_grad: Array, x: Array, y: Array, *tables: Array
@@ -63,7 +63,7 @@ class LookupColumns(ParameterOperation[*tuple[Array, ...]]):
         for column, table in zip(self.columns, tables, strict=True):
             codes = as_codes(self, x[:, column], len(table))
             stop = start + table.shape[1]
-            grads.append(scatter_rows(codes, output_grad[:, start:stop], len(table)))
+            grads.append(ScatterAdd(codes, table.shape).forward(output_grad[:, start:stop]))
             start = stop
         return tuple(grads)
 
@@ -73,19 +73,15 @@ class LookupColumns(ParameterOperation[*tuple[Array, ...]]):
 
 def as_codes(operation: object, x: Array, count: int) -> IntArray:
     """Whole numbers from 0 to count - 1 as integers, or `DataError` saying which is not."""
-    codes: IntArray = x.astype(np.intp)
-    bad = (codes != x) | (codes < 0) | (codes >= count)
+    # Codes have no derivative, so of an array that records what is done to it the values do.
+    values_of = getattr(x, "numpy", None)
+    values: Array = x if values_of is None else values_of()
+    codes: IntArray = values.astype(np.intp)
+    bad = (codes != values) | (codes < 0) | (codes >= count)
     if bad.any():
         place = tuple(int(index) for index in np.argwhere(bad)[0])
         raise DataError(
-            f"{operation}: the code at {place} is {x[place]}; "
+            f"{operation}: the code at {place} is {values[place]}; "
             f"expected a whole number from 0 to {count - 1}"
         )
     return codes
-
-
-def scatter_rows(codes: IntArray, rows: Array, count: int) -> Array:
-    """Sum of the rows that belong to each code, (count, width)."""
-    total = np.zeros((count, rows.shape[-1]), rows.dtype)
-    np.add.at(total, codes, rows)
-    return total
