@@ -39,7 +39,9 @@ class Result:
         return [1e6 * seconds / steps for seconds in self.seconds]
 
 
-def compete(workers: Sequence[Worker], problem: Problem, repeats: int) -> list[Result]:
+def compete(
+    workers: Sequence[Worker], problem: Problem, repeats: int, *, processor_time: bool = False
+) -> list[Result]:
     """Let every contestant run the problem, in turns, in a new random order each round.
 
     A round before the first, which is not counted, is for compilation and first touches.
@@ -59,7 +61,8 @@ def compete(workers: Sequence[Worker], problem: Problem, repeats: int) -> list[R
             time.sleep(PAUSE)
             run = worker.run()
             _record(results[worker], run, reference)
-            results[worker].seconds.append(run.seconds)
+            seconds = run.processor_seconds if processor_time else run.seconds
+            results[worker].seconds.append(seconds)
     return list(results.values())
 
 

@@ -23,6 +23,8 @@ class Run:
     """What one epoch gave."""
 
     seconds: float
+    processor_seconds: float
+    """Time that all threads of the process were running: not that in which others were."""
     mean_loss: float
     """Mean of the steps' losses, as the contestant computed them."""
     final_loss: float
@@ -106,8 +108,9 @@ def _serve(connection: Connection, entry: Entry) -> None:
 
 def _timed_epoch(contestant: Contestant) -> Run:
     contestant.reset()
-    started = time.perf_counter()
+    started, processor_started = time.perf_counter(), time.process_time()
     mean_loss = contestant.run_epoch()
     seconds = time.perf_counter() - started
+    processor_seconds = time.process_time() - processor_started
     final_loss = contestant.problem.final_loss(contestant.weights())
-    return Run(seconds, mean_loss, final_loss, peak_megabytes())
+    return Run(seconds, processor_seconds, mean_loss, final_loss, peak_megabytes())

@@ -46,7 +46,7 @@ def test_training_step_compares_contestants_that_agree(tmp_path: Path) -> None:
 def test_training_step_refuses_a_contestant_that_computes_something_else(losses: str) -> None:
     code = (
         "from training.contest import Result, _record; from training.worker import Run; "
-        f"_record(Result('odd one'), Run(1.0, {losses}, 0.0), (1.0, 1.0))"
+        f"_record(Result('odd one'), Run(1.0, 1.0, {losses}, 0.0), (1.0, 1.0))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=FOLDER, capture_output=True, text=True, check=False
