@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from examples.calculus.gradient_descent import mse_gradient
@@ -24,9 +22,10 @@ def gradient_many_variables(x: Matrix, y: Matrix, weight: Matrix) -> Matrix:
     return gradient
 
 
-def mean_squared_error(weight: Matrix, x: Matrix, y: Matrix) -> np.floating[Any]:
+def mean_squared_error(weight: Matrix, x: Matrix, y: Matrix) -> Array:
     """Mean of (X w - Y)^2."""
-    return np.mean(np.square(x @ weight - y))
+    error: Array = np.square(x @ weight - y).mean()
+    return error
 
 
 def gradient_by_autodiff(x: Matrix, y: Matrix, weight: Matrix) -> Matrix:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
@@ -67,9 +66,10 @@ def chain_rule(x: Vector) -> Matrix:
     return product
 
 
-def neuron_cost(weight: Vector, bias: float, x: Matrix, y: Vector) -> np.floating[Any]:
+def neuron_cost(weight: Vector, bias: float, x: Matrix, y: Vector) -> Array:
     """Mean of (y_i - max(0, w . x_i + b))^2; x is (n, k), y (n,) and the weight (k,)."""
-    return np.mean((y - np.maximum(x @ weight + bias, 0.0)) ** 2)
+    cost: Array = np.square(y - np.maximum(x @ weight + bias, 0.0)).mean()
+    return cost
 
 
 def neuron_gradient(weight: Vector, bias: float, x: Matrix, y: Vector) -> tuple[Vector, float]:
