@@ -82,6 +82,24 @@ def test_other_seed_other_training() -> None:
     assert np.max(np.abs(networks[0].flat.values - networks[1].flat.values)) > 1e-3
 
 
+def test_the_seed_is_that_of_dropout_too() -> None:
+    """Rows in one order and the same first weights: only masks are left to differ."""
+    losses = []
+    for seed in (4, 5):
+        network = tg.NeuralNetwork(
+            tg.Dense(3, 12, tg.ReLU()),
+            tg.Dropout(0.5),
+            tg.Dense(12, 1),
+            loss=tg.MSELoss(),
+            seed=0,
+        )
+        history = tg.Trainer(network, tg.SGD(0.01)).fit(
+            *make_data(), epochs=1, shuffle=False, seed=seed
+        )
+        losses.append(history.training_loss[0])
+    assert losses[0] != losses[1]
+
+
 def test_a_drawn_seed_is_told_and_repeats_the_training() -> None:
     networks = [make_network(), make_network(), make_network()]
     first = fit(networks[0], make_optimizer(), None)
