@@ -108,7 +108,7 @@ def _add_training_options(group: Any) -> None:
         help="(default: what suits the optimizer)")  # fmt: skip
     add("--clip-norm", type=_positive, default=unset, metavar="X",
         help="scale gradients down to this norm (default: no clipping)")  # fmt: skip
-    add("--epochs", type=_count, default=100, metavar="N", help="passes through the data")
+    add("--epochs", type=_count, default=80, metavar="N", help="passes through the data")
     add("--batch-size", type=_count, default=unset, metavar="N",
         help="rows in a step (default: by the number of rows, 16 to 256)")  # fmt: skip
     add("--early-stopping", type=_count, default=unset, metavar="PATIENCE",

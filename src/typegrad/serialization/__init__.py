@@ -16,7 +16,7 @@ from typegrad._version import __version__
 from typegrad.errors import FileFormatError
 from typegrad.history import History
 from typegrad.network import NeuralNetwork
-from typegrad.optimizers import BaseOptimizer
+from typegrad.optimizers import BaseOptimizer, FullBatchOptimizer, Optimizer
 from typegrad.serialization.container import Content, read_content, write_content
 from typegrad.serialization.models import (
     describe_history,
@@ -53,7 +53,7 @@ class Checkpoint:
     """
 
     model: NeuralNetwork | TableModel
-    optimizer: BaseOptimizer | None
+    optimizer: Optimizer | FullBatchOptimizer | None
     history: History | None
     version: str
 

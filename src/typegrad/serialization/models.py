@@ -17,7 +17,12 @@ from typegrad.layers import Buffer, Chain, Layer, named_parts
 from typegrad.losses import Loss
 from typegrad.network import NeuralNetwork
 from typegrad.operations import Parameter
-from typegrad.optimizers import BaseOptimizer, Optimizer, optimizer_from_config
+from typegrad.optimizers import (
+    BaseOptimizer,
+    FullBatchOptimizer,
+    Optimizer,
+    optimizer_from_config,
+)
 from typegrad.serialization.container import Content
 from typegrad.serialization.values import Decoder, Definition, Encoder
 from typegrad.tabular.model import TableModel
@@ -195,7 +200,7 @@ def describe_optimizer(optimizer: BaseOptimizer) -> Content:
 
 def restore_optimizer(
     description: object, tensors: Mapping[str, AnyArray], network: NeuralNetwork
-) -> BaseOptimizer:
+) -> Optimizer | FullBatchOptimizer:
     """Make an optimizer of `network` again, with its state.
 
     Raises
@@ -207,7 +212,7 @@ def restore_optimizer(
     arrays = _without_prefix("optimizer", tensors)
     parameters = network.flat.values
     try:
-        optimizer = optimizer_from_config(parts["config"])
+        optimizer: Any = optimizer_from_config(parts["config"])
         optimizer.load_state_dict({**parts["state"], **arrays})
         if isinstance(optimizer, Optimizer) and arrays:
             optimizer.prepare(parameters)
@@ -216,7 +221,8 @@ def restore_optimizer(
     for name, array in arrays.items():
         if array.shape[-1:] != parameters.shape or array.dtype != parameters.dtype:
             raise FileFormatError(f"the tensor optimizer.{name} does not fit the network")
-    return optimizer
+    restored: Optimizer | FullBatchOptimizer = optimizer
+    return restored
 
 
 def describe_history(history: History) -> dict[str, Any]:

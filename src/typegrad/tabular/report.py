@@ -38,7 +38,7 @@ def metrics_table(metrics: Metrics, rows: Mapping[str, int]) -> str:
 def _format(name: str, values: Iterable[float]) -> str:
     """Format in which three digits of the smallest error show, and all errors line up."""
     if name == "r2":
-        return ".3f"
+        return "z.3f"  # z: no minus before a zero
     sizes = [value for value in values if value > 0]
     smallest, largest = min(sizes, default=1.0), max(sizes, default=1.0)
     if not 1e-3 <= smallest <= largest < 1e6:

@@ -75,7 +75,7 @@ def train_table(
     schedule: str | None = None,
     weight_decay: float | None = None,
     dropout: float = 0.0,
-    epochs: int = 100,
+    epochs: int = 80,
     batch_size: int | None = None,
     validation: float = 0.1,
     test: float = 0.2,
