@@ -19,13 +19,21 @@ from typegrad.autodiff.tree import leaves, map_leaves, matching_leaves
 from typegrad.errors import ShapeError
 from typegrad.tensor.backpropagation import backpropagate, dependents
 from typegrad.tensor.recording import recording
-from typegrad.tensor.tensor import NEVER, Tensor, variable
+from typegrad.tensor.tensor import Tensor, variable
 
 Y = TypeVar("Y")
 
 
 class Pushforward:
-    """Products of a recorded call's Jacobian with vectors."""
+    """Products of a recorded call's Jacobian with vectors.
+
+    Attributes
+    ----------
+    duals : list of Tensor or None
+        For each output the u above; None for a constant.
+    transposed : list
+        For each input its part of J^T u.
+    """
 
     def __init__(self, call: RecordedCall) -> None:
         self.call = call
@@ -39,10 +47,7 @@ class Pushforward:
             for output, dual in zip(self.outputs, self.duals, strict=True)
             if dual is not None
         ]
-        self.linked = any(output._oldest < call.start for output, _ in seeds)
-        self.transposed = (
-            call.pull_back(seeds, record_it=True) if seeds else [None] * len(call.inputs)
-        )
+        self.transposed = call.pull_back(seeds) if seeds else [None] * len(call.inputs)
 
     def __call__(self, directions: Sequence[Any]) -> list[Any]:
         """Derivatives of the outputs along `directions`, one for each of the call's inputs."""
@@ -51,25 +56,27 @@ class Pushforward:
             for product, direction in zip(self.transposed, directions, strict=True)
             if requires_grad(product)
         ]
-        seeded = any(requires_grad(direction) for direction in directions)
-        derivatives = self._backward(roots, record_it=self.linked or seeded)
-        outside = NEVER if seeded else self.call.start
         return [
-            result_like(value_of(output), derivative, outside, set())
-            for output, derivative in zip(self.outputs, derivatives, strict=True)
+            result_like(value_of(output), derivative, set())
+            for output, derivative in zip(self.outputs, self._backward(roots), strict=True)
         ]
 
-    def _backward(self, roots: list[tuple[Tensor, Any]], record_it: bool) -> list[Any]:
+    def _backward(self, roots: list[tuple[Tensor, Any]]) -> list[Any]:
+        """Gradients with respect to the duals."""
         numbers = [None if dual is None else dual._number for dual in self.duals]
         stops = {number for number in numbers if number is not None}
-        if not roots or not stops:
+        if not roots:
             return [None] * len(numbers)
-        with recording(record_it):
+        start = min(stops)
+        linked = any(root._oldest < start or requires_grad(direction) for root, direction in roots)
+        with recording(linked):
             ends = backpropagate(
                 roots,
                 stops=stops,
-                within=dependents([root for root, _ in roots], stops),
-                create_graph=record_it,
+                start=start,
+                within=dependents([root for root, _ in roots], stops) if linked else None,
+                create_graph=linked,
+                outside=start,
                 retain_graph=True,
             )
         return [ends[number][1] if number in ends else None for number in numbers]

@@ -9,6 +9,7 @@ from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, overload
 import numpy as np
 
 from typegrad.autodiff.recorded import RecordedCall, plain
+from typegrad.autodiff.signatures import FunctionOfOne, FunctionOfTwo
 from typegrad.autodiff.tree import leaves, map_leaves, matching_leaves
 from typegrad.errors import DTypeError, ShapeError
 from typegrad.tensor.tensor import Tensor
@@ -23,30 +24,32 @@ ArgNums = int | tuple[int, ...]
 
 
 @overload
+def grad(f: np.ufunc, argnums: ArgNums = 0, has_aux: bool = False) -> Callable[..., Any]: ...
+@overload
 def grad(
     f: Callable[Concatenate[X, P], tuple[Any, Aux]],
     argnums: Literal[0] = 0,
     *,
     has_aux: Literal[True],
-) -> Callable[Concatenate[X, P], tuple[X, Aux]]: ...
+) -> FunctionOfOne[X, P, tuple[X, Aux]]: ...
 @overload
 def grad(
     f: Callable[Concatenate[X, P], Any],
     argnums: Literal[0] = 0,
     has_aux: Literal[False] = False,
-) -> Callable[Concatenate[X, P], X]: ...
+) -> FunctionOfOne[X, P, X]: ...
 @overload
 def grad(
     f: Callable[Concatenate[X, Y, P], Any],
     argnums: Literal[1],
     has_aux: Literal[False] = False,
-) -> Callable[Concatenate[X, Y, P], Y]: ...
+) -> FunctionOfTwo[X, Y, P, Y]: ...
 @overload
 def grad(
     f: Callable[Concatenate[X, Y, P], Any],
     argnums: tuple[Literal[0], Literal[1]],
     has_aux: Literal[False] = False,
-) -> Callable[Concatenate[X, Y, P], tuple[X, Y]]: ...
+) -> FunctionOfTwo[X, Y, P, tuple[X, Y]]: ...
 @overload
 def grad(
     f: Callable[..., Any], argnums: ArgNums = 0, has_aux: bool = False
@@ -102,29 +105,33 @@ def grad(f: Callable[..., Any], argnums: ArgNums = 0, has_aux: bool = False) -> 
 
 @overload
 def value_and_grad(
+    f: np.ufunc, argnums: ArgNums = 0, has_aux: bool = False
+) -> Callable[..., tuple[Any, Any]]: ...
+@overload
+def value_and_grad(
     f: Callable[Concatenate[X, P], tuple[V, Aux]],
     argnums: Literal[0] = 0,
     *,
     has_aux: Literal[True],
-) -> Callable[Concatenate[X, P], tuple[tuple[V, Aux], X]]: ...
+) -> FunctionOfOne[X, P, tuple[tuple[V, Aux], X]]: ...
 @overload
 def value_and_grad(
     f: Callable[Concatenate[X, P], V],
     argnums: Literal[0] = 0,
     has_aux: Literal[False] = False,
-) -> Callable[Concatenate[X, P], tuple[V, X]]: ...
+) -> FunctionOfOne[X, P, tuple[V, X]]: ...
 @overload
 def value_and_grad(
     f: Callable[Concatenate[X, Y, P], V],
     argnums: Literal[1],
     has_aux: Literal[False] = False,
-) -> Callable[Concatenate[X, Y, P], tuple[V, Y]]: ...
+) -> FunctionOfTwo[X, Y, P, tuple[V, Y]]: ...
 @overload
 def value_and_grad(
     f: Callable[Concatenate[X, Y, P], V],
     argnums: tuple[Literal[0], Literal[1]],
     has_aux: Literal[False] = False,
-) -> Callable[Concatenate[X, Y, P], tuple[V, tuple[X, Y]]]: ...
+) -> FunctionOfTwo[X, Y, P, tuple[V, tuple[X, Y]]]: ...
 @overload
 def value_and_grad(
     f: Callable[..., Any], argnums: ArgNums = 0, has_aux: bool = False
@@ -181,7 +188,7 @@ def scalar_seed(output: Any, function: str) -> list[tuple[Tensor, Any]]:
                 "number: sum or average it, or use jacobian"
             )
         return [(output, output.dtype.type(1))] if output.requires_grad else []
-    if np.ndim(output) != 0 or np.asarray(output).dtype.kind not in "fiub":
+    if not isinstance(output, np.ndarray | np.generic | float | int) or np.ndim(output) != 0:
         raise ShapeError(
             f"{function}: the function returned a {type(output).__name__}; expected a number, "
             "or set has_aux for a pair of a number and something else"

@@ -11,6 +11,7 @@ import numpy as np
 from typegrad.autodiff.forward import Pushforward
 from typegrad.autodiff.gradient import ArgNums, grad
 from typegrad.autodiff.recorded import RecordedCall, requires_grad
+from typegrad.autodiff.signatures import FunctionOfOne
 from typegrad.autodiff.tree import leaves, map_leaves
 from typegrad.tensor.tensor import Tensor
 from typegrad.types import Array, Shape
@@ -22,14 +23,18 @@ Layout = Literal["numerator", "denominator"]
 
 @overload
 def jacobian(
+    f: np.ufunc, argnums: ArgNums = 0, layout: Layout = "numerator"
+) -> Callable[..., Any]: ...
+@overload
+def jacobian(
     f: Callable[Concatenate[X, P], Array],
     argnums: Literal[0] = 0,
     layout: Layout = "numerator",
-) -> Callable[Concatenate[X, P], Array]: ...
+) -> FunctionOfOne[X, P, Array]: ...
 @overload
 def jacobian(
-    f: Callable[P, Any], argnums: ArgNums = 0, layout: Layout = "numerator"
-) -> Callable[P, Any]: ...
+    f: Callable[..., Any], argnums: ArgNums = 0, layout: Layout = "numerator"
+) -> Callable[..., Any]: ...
 def jacobian(
     f: Callable[..., Any], argnums: ArgNums = 0, layout: Layout = "numerator"
 ) -> Callable[..., Any]:
@@ -93,9 +98,11 @@ def jacobian(
 
 
 @overload
-def hessian(f: Callable[Concatenate[X, P], Any]) -> Callable[Concatenate[X, P], Array]: ...
+def hessian(f: np.ufunc, argnums: ArgNums = 0) -> Callable[..., Any]: ...
 @overload
-def hessian(f: Callable[P, Any], argnums: ArgNums = 0) -> Callable[P, Any]: ...
+def hessian(f: Callable[Concatenate[X, P], Any]) -> FunctionOfOne[X, P, Array]: ...
+@overload
+def hessian(f: Callable[..., Any], argnums: ArgNums = 0) -> Callable[..., Any]: ...
 def hessian(f: Callable[..., Any], argnums: ArgNums = 0) -> Callable[..., Any]:
     """Make the function that computes all second derivatives of `f`: ``jacobian(grad(f))``.
 

@@ -11,9 +11,9 @@ import numpy as np
 from typegrad.autodiff.tree import Tree, leaves, map_leaves
 from typegrad.errors import DTypeError
 from typegrad.operations.base import ElementwiseOperation
-from typegrad.tensor.backpropagation import backpropagate, dependents
+from typegrad.tensor.backpropagation import NEVER, backpropagate, dependents
 from typegrad.tensor.recording import is_recording, recording
-from typegrad.tensor.tensor import NEVER, Tensor, constant, record, variable
+from typegrad.tensor.tensor import Tensor, constant, record, variable
 from typegrad.types import AnyArray, Array
 
 
@@ -98,7 +98,8 @@ class RecordedCall:
     def _variable(self, leaf: Any, where: str) -> Tensor:
         if type(leaf) is Tensor:
             _require_floating(leaf.dtype, self.function, where)
-            return record(_ALIAS, (leaf,)) if leaf.requires_grad else variable(leaf._data)
+            continues = leaf.requires_grad and is_recording.get()
+            return record(_ALIAS, (leaf,)) if continues else variable(leaf._data)
         if type(leaf) is float or type(leaf) is int:
             return variable(np.float64(leaf))
         if not isinstance(leaf, np.ndarray | np.generic):
@@ -122,38 +123,35 @@ class RecordedCall:
             of this call that requires gradients.
         """
         stops = {tensor._number for tensor in self.inputs}
-        if self.is_linked(seeds):
-            within: set[int] | None = dependents([output for output, _ in seeds], stops)
-            record_it = True
-        else:
-            within = None
-        with recording(record_it):
+        linked = self._is_linked(seeds)
+        create_graph = record_it or linked
+        with recording(create_graph):
             ends = backpropagate(
                 seeds,
                 stops=stops,
                 start=self.start,
-                within=within,
-                create_graph=record_it,
-                retain_graph=retain or record_it,
+                within=dependents([output for output, _ in seeds], stops) if linked else None,
+                create_graph=create_graph,
+                outside=NEVER if record_it else self.start,
+                retain_graph=retain or create_graph,
             )
         return [ends[number][1] if number in ends else None for number in sorted(stops)]
 
-    def is_linked(self, seeds: list[tuple[Tensor, Any]]) -> bool:
+    def _is_linked(self, seeds: list[tuple[Tensor, Any]]) -> bool:
         """Whether outputs or their gradients depend on what was recorded outside of this call."""
-        return any(output._oldest < self.start or requires_grad(seed) for output, seed in seeds)
+        return is_recording.get() and any(
+            output._oldest < self.start or requires_grad(seed) for output, seed in seeds
+        )
 
     def gradients(self, seeds: list[tuple[Tensor, Any]], *, retain: bool = False) -> list[Any]:
         """Like `pull_back`, but in the form that users get: arrays, and numbers for numbers.
 
         Tensors are left where a recording outside of this call goes on with them.
         """
-        computed = self.pull_back(seeds, retain=retain)
-        seeded = any(requires_grad(seed) for _, seed in seeds)
-        outside = NEVER if seeded else self.start
         taken = {id(seed) for _, seed in seeds}
         return [
-            result_like(leaf, gradient, outside, taken)
-            for leaf, gradient in zip(self.given, computed, strict=True)
+            result_like(leaf, gradient, taken)
+            for leaf, gradient in zip(self.given, self.pull_back(seeds, retain=retain), strict=True)
         ]
 
 
@@ -162,31 +160,29 @@ def requires_grad(value: Any) -> bool:
     return type(value) is Tensor and value._oldest != NEVER
 
 
-def result_like(leaf: Any, gradient: Any, outside: int, taken: set[int]) -> Any:
+def result_like(leaf: Any, derivative: Any, taken: set[int]) -> Any:
     """Turn a derivative into what users get: an array of their own, a number for a number.
 
     Parameters
     ----------
     leaf
-        The argument that the derivative belongs to.
-    gradient
-        The derivative, or None for zero.
-    outside
-        A tensor stays one if it depends on one of a smaller number than this.
+        The argument or output that the derivative has the shape of.
+    derivative
+        The derivative, or None for zero. A tensor that requires gradients is left as it is.
     taken
         Ids of arrays that belong to somebody else; the result's is added.
     """
-    if gradient is None:
-        gradient = np.zeros(np.shape(leaf), getattr(leaf, "dtype", np.float64))
-    elif type(gradient) is Tensor:
-        if gradient._oldest < outside:
-            return gradient if is_recording.get() else gradient.detach()
-        gradient = gradient._data
+    if derivative is None:
+        derivative = np.zeros(np.shape(leaf), getattr(leaf, "dtype", np.float64))
+    elif type(derivative) is Tensor:
+        if derivative._oldest != NEVER and is_recording.get():
+            return derivative
+        derivative = derivative._data
     if type(leaf) is Tensor:
-        return constant(gradient)
+        return constant(derivative)
     if not isinstance(leaf, np.ndarray):
-        return gradient[()]
-    array = np.asarray(gradient)
+        return derivative[()]
+    array = np.asarray(derivative)
     if array.base is not None or id(array) in taken or not array.flags.writeable:
         array = np.array(array)
     taken.add(id(array))

@@ -19,6 +19,9 @@ Record = tuple[Operation, tuple[Any, ...], "tuple[Tensor | None, ...]"]
 """How a tensor was computed: the operation, its inputs' values, and its inputs as far as they
 are recorded themselves."""
 
+NEVER = 1 << 62
+"""Number of a tensor that does not exist; larger than that of any that does."""
+
 FREED: Any = "freed"
 """Stands where a record was that a backward pass has used up."""
 
@@ -30,6 +33,7 @@ def backpropagate(
     start: int = 0,
     within: Collection[int] | None = None,
     create_graph: bool = False,
+    outside: int = NEVER,
     retain_graph: bool = False,
     seen: dict[int, Gradient] | None = None,
 ) -> dict[int, tuple[Tensor, Gradient]]:
@@ -51,6 +55,9 @@ def backpropagate(
         If given, only tensors with these numbers take part.
     create_graph
         Whether the pass is recorded itself, so that it can be differentiated.
+    outside
+        What is recorded then: only how it depends on tensors with smaller numbers than this,
+        and on the given gradients.
     retain_graph
         Whether records are kept for another pass.
     seen
@@ -94,10 +101,13 @@ def backpropagate(
         operation, values, parents = record
         output: Any = tensor._data
         if create_graph:
-            output = tensor
+            if tensor._oldest < outside:
+                output = tensor
             values = tuple(
-                value if parent is None else parent
-                for value, parent in zip(values, parents, strict=True)
+                [
+                    value if parent is None or parent._oldest >= outside else parent
+                    for value, parent in zip(values, parents, strict=True)
+                ]
             )
         for index, parent in enumerate(parents):
             if parent is not None:

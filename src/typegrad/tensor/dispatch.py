@@ -6,8 +6,6 @@ from collections.abc import Callable
 from inspect import Signature, signature
 from typing import Any, TypeVar
 
-import numpy as np
-
 from typegrad.operations.base import Operation
 
 OPERATIONS: dict[Any, Operation] = {}

@@ -17,7 +17,7 @@ from typegrad.operations.elementwise import Absolute, AsType, Negative
 from typegrad.operations.indexing import Index
 from typegrad.operations.linear import MatMul
 from typegrad.operations.powers import Power
-from typegrad.tensor.backpropagation import Record, backpropagate
+from typegrad.tensor.backpropagation import NEVER, Record, backpropagate
 from typegrad.tensor.constants import REAL_KINDS, SCALARS, as_constant, as_tensor_data, unchangeable
 from typegrad.tensor.dispatch import OPERATIONS, call_function, call_ufunc
 from typegrad.tensor.methods import ArrayMethods
@@ -27,9 +27,6 @@ from typegrad.types import AnyArray
 
 Operand = Any
 """What stands beside a tensor in a formula: a tensor, an array, a number, lists of numbers."""
-
-NEVER = 1 << 62
-"""Number of a tensor that does not exist; larger than that of any that does."""
 
 _next_number = count(1).__next__
 
