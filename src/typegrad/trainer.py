@@ -238,7 +238,7 @@ class _Run:
         self.engine: Engine = self._build_engine()
         full_batch = isinstance(trainer.optimizer, FullBatchOptimizer)
         n = len(data.training)
-        self.rows_per_step = n if full_batch else min(n, batch_size * trainer.accumulation_steps)
+        self.rows_per_step = n if full_batch else batch_size * trainer.accumulation_steps
         self.steps_per_epoch = math.ceil(n / self.rows_per_step)
 
     def run(self, initial_epoch: int, callbacks: list[Callback]) -> History:
