@@ -38,7 +38,7 @@ from .row import Row, between, each_element, elementwise, kink
 ANY = between(-3, 3)
 OFF_ZERO = between(-3, 3, avoid=(0.0,))
 POSITIVE = between(0.2, 4)
-INSIDE_ONE = between(-0.9, 0.9)
+INSIDE_ONE = between(-0.7, 0.7)
 INF = math.inf
 
 ROWS: list[Row] = [
