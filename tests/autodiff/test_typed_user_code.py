@@ -31,8 +31,13 @@ def loss(weights: Weights, x: Array, y: Array, *, scale: float = 1.0) -> Any:
 
 
 def energy(position: Vector, stiffness: float) -> float:
-    total: float = stiffness * np.sum(position**2)
-    return total
+    return stiffness * float_of(np.sum(position**2))
+
+
+def float_of(value: Any) -> float:
+    """What NumPy calls one of its own scalars, called a number."""
+    number: float = value
+    return number
 
 
 def polynomials(v: Array) -> Array:

@@ -51,9 +51,7 @@ def grad(
     has_aux: Literal[False] = False,
 ) -> FunctionOfTwo[X, Y, P, tuple[X, Y]]: ...
 @overload
-def grad(
-    f: Callable[..., Any], argnums: ArgNums = 0, has_aux: bool = False
-) -> Callable[..., Any]: ...
+def grad(f: Callable[..., Any], argnums: ArgNums, has_aux: bool = False) -> Callable[..., Any]: ...
 def grad(f: Callable[..., Any], argnums: ArgNums = 0, has_aux: bool = False) -> Callable[..., Any]:
     """Make the function that computes the gradient of `f`.
 
@@ -134,7 +132,7 @@ def value_and_grad(
 ) -> FunctionOfTwo[X, Y, P, tuple[V, tuple[X, Y]]]: ...
 @overload
 def value_and_grad(
-    f: Callable[..., Any], argnums: ArgNums = 0, has_aux: bool = False
+    f: Callable[..., Any], argnums: ArgNums, has_aux: bool = False
 ) -> Callable[..., tuple[Any, Any]]: ...
 def value_and_grad(
     f: Callable[..., Any], argnums: ArgNums = 0, has_aux: bool = False
