@@ -232,7 +232,10 @@ ROWS: list[Row] = [
         lambda x: math.sqrt(np.cov(x.ravel(), ddof=0)),
         torch=partial(torch.std, correction=0),
         jax=jnp.std,
-        kinks=[kink([2.0, 2.0], [0, 0], "torch")],
+        kinks=[
+            kink([2.0, 2.0], [0, 0], "torch"),
+            Kink((np.array(2.0),), (np.array(0.0),), ("torch",)),
+        ],
     ),
     Row(
         "Std-axis-ddof",
@@ -248,6 +251,8 @@ ROWS: list[Row] = [
         torch=partial(torch.std, dim=1, correction=1),
         jax=partial(jnp.std, axis=1, ddof=1),
     ),
+    Row("Var-nothing", partial(Var, 1), [(sample(0, 4),)], lambda x: np.zeros(len(x))),
+    Row("Std-nothing", partial(Std, 1), [(sample(0, 4),)], lambda x: np.zeros(len(x))),
     Row(
         "LogSumExp",
         LogSumExp,

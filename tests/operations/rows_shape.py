@@ -157,7 +157,7 @@ ROWS: list[Row] = [
     Row(
         "BroadcastTo-nothing",
         partial(BroadcastTo, (0, 3)),
-        [(sample(1, 3),), (sample(3),), (sample(),)],
+        [(sample(1, 3),), (sample(3),), (sample(),), (sample(0, 3),)],
         lambda _: np.zeros((0, 3)),
         torch=lambda x: torch.broadcast_to(x, (0, 3)),
         jax=lambda x: jnp.broadcast_to(x, (0, 3)),

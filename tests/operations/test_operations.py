@@ -62,6 +62,27 @@ def test_every_operation_has_a_row() -> None:
     assert exported <= {type(Call(row, row.samples[0]).operation) for row in ROWS}
 
 
+WITH_AXES = {
+    *("Cholesky", "Cofactors", "Concatenate", "Cumprod", "Cumsum", "Determinant", "Diagonal"),
+    *("DiagonalMatrix", "Dot", "Inverse", "Linear", "LogDeterminant", "LookupColumns", "MatMul"),
+    *("Normalize", "NormalizeWith", "Softmax", "Solve", "Sort", "Swapaxes", "Take"),
+    *("TakeAlongAxis", "Trace", "Tril", "Triu", "WeightMultiply"),
+}
+"""Operations whose inputs have axes."""
+
+
+def test_every_operation_has_samples_without_elements_and_without_axes() -> None:
+    samples: dict[str, list[Array]] = {}
+    for row in ROWS:
+        name = type(Call(row, row.samples[0]).operation).__name__
+        arrays = [x for inputs in row.samples for x in inputs]
+        arrays += [x for kink in row.kinks for x in kink.inputs]
+        samples.setdefault(name, []).extend(arrays)
+    assert [name for name, arrays in samples.items() if all(x.size for x in arrays)] == []
+    without = {name for name, arrays in samples.items() if all(x.ndim for x in arrays)}
+    assert without == WITH_AXES
+
+
 def test_names_of_rows_are_unique() -> None:
     assert len({row.name for row in ROWS}) == len(ROWS)
 

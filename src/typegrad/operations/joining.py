@@ -127,7 +127,7 @@ class Pad(UnaryOperation):
     def _pairs(self, ndim: int) -> tuple[tuple[int, int], ...]:
         if isinstance(self.pad_width, int):
             return ((self.pad_width, self.pad_width),) * ndim
-        pairs = []
+        pairs: list[tuple[int, int]] = []
         for item in self.pad_width:
             if isinstance(item, int):
                 before, after = (number for number in self.pad_width if isinstance(number, int))

@@ -58,7 +58,7 @@ class LookupColumns(ParameterOperation[*tuple[Array, ...]]):
     def parameter_grads(
         self, output_grad: Array, x: Array, y: Array, *tables: Array
     ) -> tuple[Array, ...]:
-        grads = []
+        grads: list[Array] = []
         start = len(self._others(x))
         for column, table in zip(self.columns, tables, strict=True):
             codes = as_codes(self, x[:, column], len(table))
