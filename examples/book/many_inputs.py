@@ -43,6 +43,12 @@ def summed_sigmoid(x: Array, w: Array) -> Evaluation:
     return Evaluation(value, *product.backward(product_grad))
 
 
+def loss(x: Array, w: Array) -> Array:
+    """Compute the same L as a formula, for autodiff to record."""
+    total: Array = tg.Sigmoid().forward(x @ w).sum()
+    return total
+
+
 def weight_gradient_by_rule(x: Array, w: Array) -> Array:
     """dL/dW = X^T (dL/dS * sigmoid'(N)), where N = X W, S = sigmoid(N) and L sums S."""
     product = x @ w
@@ -57,6 +63,11 @@ def shifted(x: Array, place: tuple[int, int], step: float) -> Array:
     copy = x.copy()
     copy[place] += step
     return copy
+
+
+def gradients_by_autodiff(x: Array, w: Array) -> tuple[Array, Array]:
+    """dL/dX and dL/dW, from the formula alone."""
+    return tg.grad(loss, (0, 1))(x, w)
 
 
 def row_and_column() -> tuple[Array, Array]:

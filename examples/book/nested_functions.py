@@ -24,18 +24,8 @@ STEP = 0.001
 POINTS: Array = np.arange(-3, 3, 0.01)
 
 
-class Square(tg.ElementwiseOperation):
-    """Square of each element: y = x^2;  dL/dx = 2 x dL/dy."""
-
-    def output(self, x: Array) -> Array:
-        return x * x
-
-    def input_grad(self, output_grad: Array, x: Array, y: Array) -> Array:
-        return output_grad * 2.0 * x
-
-
 FUNCTIONS: dict[str, tg.ElementwiseOperation] = {
-    "square": Square(),
+    "square": tg.Square(),
     "leaky ReLU": tg.LeakyReLU(0.2),
     "sigmoid": tg.Sigmoid(),
 }

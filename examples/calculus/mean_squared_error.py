@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+import typegrad as tg
 from examples.calculus.gradient_descent import mse_gradient
 from examples.figures import output_directory
-from typegrad.autodiff import grad
 from typegrad.types import Array, Matrix
 
 
@@ -30,7 +30,7 @@ def mean_squared_error(weight: Matrix, x: Matrix, y: Matrix) -> Array:
 
 def gradient_by_autodiff(x: Matrix, y: Matrix, weight: Matrix) -> Matrix:
     """Gradient of `mean_squared_error`, from its formula alone."""
-    return grad(mean_squared_error)(weight, x, y)
+    return tg.grad(mean_squared_error)(weight, x, y)
 
 
 def data(variables: int) -> tuple[Matrix, Matrix, Matrix]:

@@ -8,7 +8,6 @@ import numpy as np
 
 import typegrad as tg
 from examples.figures import output_directory
-from typegrad.autodiff import grad, jacobian
 from typegrad.types import Array, Matrix, Vector
 
 ELEMENTWISE: dict[str, Callable[[Array, Array], Array]] = {
@@ -56,13 +55,13 @@ def elementwise_jacobians(
     """Jacobians with respect to both inputs of a function of their elements."""
     by_w: Matrix
     by_x: Matrix
-    by_w, by_x = jacobian(function, (0, 1))(w, x)
+    by_w, by_x = tg.jacobian(function, (0, 1))(w, x)
     return by_w, by_x
 
 
 def chain_rule(x: Vector) -> Matrix:
     """Jacobian of `nested`, (2, 1), as the product of its functions' Jacobians."""
-    product: Matrix = jacobian(outer)(inner(x)) @ jacobian(inner)(x)
+    product: Matrix = tg.jacobian(outer)(inner(x)) @ tg.jacobian(inner)(x)
     return product
 
 
@@ -74,7 +73,7 @@ def neuron_cost(weight: Vector, bias: float, x: Matrix, y: Vector) -> Array:
 
 def neuron_gradient(weight: Vector, bias: float, x: Matrix, y: Vector) -> tuple[Vector, float]:
     """Gradient of the neuron's cost by weight and bias."""
-    return grad(neuron_cost, (0, 1))(weight, bias, x, y)
+    return tg.grad(neuron_cost, (0, 1))(weight, bias, x, y)
 
 
 def neuron_gradient_by_layer(
@@ -100,11 +99,11 @@ def print_jacobians() -> None:
     """Print Jacobians of vector functions."""
     point = np.array([1.0, 2.0])
     print("Jacobian of (3 x^2 y, 2 x + y^8) at (1, 2)")
-    print(f"  numerator layout:\n{jacobian(pair)(point)}")
-    print(f"  denominator layout:\n{jacobian(pair, layout='denominator')(point)}")
+    print(f"  numerator layout:\n{tg.jacobian(pair)(point)}")
+    print(f"  denominator layout:\n{tg.jacobian(pair, layout='denominator')(point)}")
     w, x = np.array([1.0, 2.0, 3.0]), np.array([4.0, 5.0, 8.0])
-    print(f"\nIdentity:\n{jacobian(identity)(w)}")
-    print(f"Sum: {jacobian(total)(w)}")
+    print(f"\nIdentity:\n{tg.jacobian(identity)(w)}")
+    print(f"Sum: {tg.jacobian(total)(w)}")
     print(f"\nElement-wise, w = {w}, x = {x}: diagonals of both Jacobians")
     for text, function in ELEMENTWISE.items():
         by_w, by_x = elementwise_jacobians(function, w, x)
@@ -117,7 +116,7 @@ def main() -> None:
     print_jacobians()
     x = np.array([0.5])
     print(f"\n(ln x^2, sin 3x) at {x.item()}")
-    print(f"  Jacobian {jacobian(nested)(x).ravel()}")
+    print(f"  Jacobian {tg.jacobian(nested)(x).ravel()}")
     print(f"  product of Jacobians {chain_rule(x).ravel()}")
     example = neuron_example()
     by_weight, by_bias = neuron_gradient(*example)

@@ -72,6 +72,14 @@ def test_sum_of_sigmoids_of_a_matrix_product() -> None:
     )
 
 
+def test_autodiff_agrees_with_the_backward_passes() -> None:
+    x, w = many_inputs.matrices()
+    result = many_inputs.summed_sigmoid(x, w)
+    by_x, by_w = many_inputs.gradients_by_autodiff(x, w)
+    np.testing.assert_allclose(by_x, result.left_grad, rtol=1e-13)
+    np.testing.assert_allclose(by_w, result.right_grad, rtol=1e-13)
+
+
 def test_a_mismatch_names_both_shapes() -> None:
     assert many_inputs.mismatch() == (
         "MatMul(): left has shape (1, 3) and right has shape (2, 4); "

@@ -7,7 +7,6 @@ import pytest
 
 import typegrad as tg
 from examples.calculus import gradient_descent, mean_squared_error, vector_functions
-from typegrad.autodiff import jacobian
 from typegrad.types import Array
 
 W, X = np.array([1.0, 2.0, 3.0]), np.array([4.0, 5.0, 8.0])
@@ -34,17 +33,17 @@ def test_mean_squared_error_agrees_with_autodiff_and_operations(variables: int) 
 def test_jacobian_in_both_layouts() -> None:
     point = np.array([1.0, 2.0])
     expected = [[12.0, 3.0], [2.0, 1024.0]]  # [[6 y x, 3 x^2], [2, 8 y^7]]
-    np.testing.assert_array_equal(jacobian(vector_functions.pair)(point), expected)
-    transposed = jacobian(vector_functions.pair, layout="denominator")(point)
+    np.testing.assert_array_equal(tg.jacobian(vector_functions.pair)(point), expected)
+    transposed = tg.jacobian(vector_functions.pair, layout="denominator")(point)
     np.testing.assert_array_equal(transposed, np.transpose(expected))
 
 
 def test_jacobian_of_the_identity() -> None:
-    np.testing.assert_array_equal(jacobian(vector_functions.identity)(W), np.eye(3))
+    np.testing.assert_array_equal(tg.jacobian(vector_functions.identity)(W), np.eye(3))
 
 
 def test_jacobian_of_the_sum() -> None:
-    np.testing.assert_array_equal(jacobian(vector_functions.total)(W), np.ones((1, 3)))
+    np.testing.assert_array_equal(tg.jacobian(vector_functions.total)(W), np.ones((1, 3)))
 
 
 @pytest.mark.parametrize(
@@ -67,7 +66,7 @@ def test_vector_chain_rule() -> None:
     x = np.array([0.5])
     expected = [[2 / 0.5], [3 * np.cos(3 * 0.5)]]
     np.testing.assert_allclose(vector_functions.chain_rule(x), expected, rtol=1e-15)
-    np.testing.assert_allclose(jacobian(vector_functions.nested)(x), expected, rtol=1e-15)
+    np.testing.assert_allclose(tg.jacobian(vector_functions.nested)(x), expected, rtol=1e-15)
 
 
 def test_gradient_of_a_neurons_cost() -> None:
