@@ -15,6 +15,7 @@ from typegrad._version import __version__ as __version__
 if TYPE_CHECKING:
     from typegrad import datasets as datasets
     from typegrad import initializers as initializers
+    from typegrad.autodiff import *  # noqa: F403
     from typegrad.callbacks import *  # noqa: F403
     from typegrad.data import *  # noqa: F403
     from typegrad.errors import *  # noqa: F403
@@ -25,7 +26,11 @@ if TYPE_CHECKING:
     from typegrad.numerical import *  # noqa: F403
     from typegrad.operations import *  # noqa: F403
     from typegrad.optimizers import *  # noqa: F403
+    from typegrad.plotting import *  # noqa: F403
     from typegrad.schedules import *  # noqa: F403
+    from typegrad.serialization import *  # noqa: F403
+    from typegrad.tabular import *  # noqa: F403
+    from typegrad.tensor import *  # noqa: F403
     from typegrad.trainer import *  # noqa: F403
 else:
     _MODULE_OF = {name: module for module, names in EXPORTS.items() for name in names}

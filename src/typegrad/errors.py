@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 from types import ModuleType
+from typing import Any
 
 __all__ = [
     "DTypeError",
@@ -42,7 +43,15 @@ class FileFormatError(TypegradError, ValueError):
 
 
 class NumericalError(TypegradError, ArithmeticError):
-    """A computation produced NaN or infinity."""
+    """A computation produced NaN or infinity.
+
+    Attributes
+    ----------
+    history : History or None
+        What training had recorded, if it was ``Trainer.fit`` that stopped.
+    """
+
+    history: Any = None
 
 
 class MissingExtraError(TypegradError, ImportError):

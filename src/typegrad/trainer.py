@@ -259,7 +259,7 @@ class _Run:
                         break
             except NumericalError as error:
                 history.stop_reason = str(error)
-                error.history = history  # type: ignore[attr-defined]  # documented on fit
+                error.history = history
                 raise
             except BaseException as error:
                 history.stop_reason = f"{type(error).__name__}: {error}"
