@@ -1,10 +1,26 @@
-"""Derivatives of functions of arrays, of any order."""
+"""Derivatives of functions of arrays, of any order, and the steps that they take."""
 
 from __future__ import annotations
 
 from typegrad.autodiff.checking import check_gradients
+from typegrad.autodiff.drawing import Drawing, draw_graph
 from typegrad.autodiff.forward import hvp, jvp
 from typegrad.autodiff.gradient import grad, value_and_grad, vjp
 from typegrad.autodiff.jacobian import hessian, jacobian
+from typegrad.autodiff.tracing import Step, Trace, trace
 
-__all__ = ["check_gradients", "grad", "hessian", "hvp", "jacobian", "jvp", "value_and_grad", "vjp"]
+__all__ = [
+    "Drawing",
+    "Step",
+    "Trace",
+    "check_gradients",
+    "draw_graph",
+    "grad",
+    "hessian",
+    "hvp",
+    "jacobian",
+    "jvp",
+    "trace",
+    "value_and_grad",
+    "vjp",
+]
