@@ -29,11 +29,12 @@ unit: $(TEST_VENV)/installed
 	$(TEST)/python -m pytest -m "not slow" --cov --cov-fail-under=95
 
 examples: $(TEST_VENV)/installed
-	@set -e; for example in examples/*/[a-z]*.py; do \
-		echo "$$example"; $(TEST)/python "$$example" --output out/examples > /dev/null; done
+	@set -e; for example in $$(grep -l "^def main(" examples/*/*.py); do \
+		module=$$(echo "$${example%.py}" | tr / .); echo "$$module"; \
+		$(TEST)/python -W error -m "$$module" --output out/examples > /dev/null; done
 
 benchmarks: $(TEST_VENV)/installed
-	@set -e; for benchmark in benchmarks/[a-z]*.py; do \
+	@set -e; for benchmark in benchmarks/*.py; do \
 		echo "$$benchmark"; $(TEST)/python "$$benchmark" --smoke > /dev/null; done
 
 $(TRAIN_VENV)/installed: pyproject.toml
