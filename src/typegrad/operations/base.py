@@ -191,7 +191,7 @@ class Operation(ABC):
         """Bring what a gradient hook returned to the shape of its input `target`."""
         grad = self._as_array(index, computed)
         if self.broadcasts and grad.shape != target.shape:
-            grad = sum_to_shape(grad, target.shape)
+            grad = self._as_array(index, sum_to_shape(grad, target.shape))
         if grad.shape != target.shape:
             raise ShapeError(
                 f"{self}: the {self._result_name(index)} has shape {grad.shape}; "
@@ -481,6 +481,8 @@ def sum_to_shape(grad: Array, shape: Shape) -> Array:
         for axis, length in enumerate(shape)
         if length == 1 and grad.shape[axis + added] != 1
     )
-    axes = tuple(range(added)) + stretched
-    total: Array = np.sum(grad, axis=axes, keepdims=True) if axes else grad
+    if not stretched:
+        in_front: Array = np.sum(grad, axis=tuple(range(added))) if added else grad
+        return in_front
+    total: Array = np.sum(grad, axis=tuple(range(added)) + stretched, keepdims=True)
     return np.reshape(total, total.shape[added:])

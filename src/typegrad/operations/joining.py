@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -17,6 +18,8 @@ from typegrad.types import Array, Shape
 @dataclass(frozen=True)
 class Concatenate(NaryOperation):
     """Arrays one after the other along `axis`; each gets its part of the gradient."""
+
+    gradient_reads_inputs: ClassVar[bool] = False
 
     axis: int = 0
 
@@ -47,6 +50,8 @@ class Concatenate(NaryOperation):
 @dataclass(frozen=True)
 class Stack(NaryOperation):
     """Arrays of one shape side by side, along a new axis of the output."""
+
+    gradient_reads_inputs: ClassVar[bool] = False
 
     axis: int = 0
 

@@ -13,6 +13,9 @@ from typegrad.types import Array, Shape
 
 Axis = int | tuple[int, ...] | None
 
+SMALL = 4096
+"""Elements of an array that is filled in less time than NumPy's broadcasting function takes."""
+
 
 @dataclass(frozen=True)
 class Reduction(UnaryOperation):
@@ -61,11 +64,13 @@ class Reduction(UnaryOperation):
 
     def spread(self, reduced: Array, x: Array) -> Array:
         """Broadcast an array of the output's shape back to the shape of input `x`."""
-        kept = tuple(
-            1 if axis in self.reduced_axes(x.shape) else length
-            for axis, length in enumerate(x.shape)
-        )
-        return np.broadcast_to(np.reshape(reduced, kept), x.shape)
+        if reduced.shape != ():
+            axes = self.reduced_axes(x.shape)
+            kept = tuple(1 if axis in axes else length for axis, length in enumerate(x.shape))
+            reduced = np.reshape(reduced, kept)
+        if math.prod(x.shape) < SMALL:
+            return reduced + np.zeros(x.shape, x.dtype)
+        return np.broadcast_to(reduced, x.shape)
 
     def shared_out(self, grad: Array, chosen: Array, like: Array) -> Array:
         """Spread `grad` evenly over the chosen elements of each reduced set.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -96,6 +96,8 @@ class Where(BroadcastOperation):
     DTypeError
         If the condition is not an array of booleans.
     """
+
+    gradient_reads_inputs: ClassVar[bool] = False
 
     condition: np.ndarray[Any, np.dtype[np.bool_]]
 
