@@ -10,12 +10,17 @@ SUBMODULES = ("datasets", "initializers")
 
 EXPORTS: dict[str, tuple[str, ...]] = {
     "typegrad.autodiff": (
+        "Computation",
+        "Drawing",
+        "Step",
         "check_gradients",
+        "draw_graph",
         "grad",
         "hessian",
         "hvp",
         "jacobian",
         "jvp",
+        "trace",
         "value_and_grad",
         "vjp",
     ),

@@ -7,12 +7,12 @@ from typegrad.autodiff.drawing import Drawing, draw_graph
 from typegrad.autodiff.forward import hvp, jvp
 from typegrad.autodiff.gradient import grad, value_and_grad, vjp
 from typegrad.autodiff.jacobian import hessian, jacobian
-from typegrad.autodiff.tracing import Step, Trace, trace
+from typegrad.autodiff.tracing import Computation, Step, trace
 
 __all__ = [
+    "Computation",
     "Drawing",
     "Step",
-    "Trace",
     "check_gradients",
     "draw_graph",
     "grad",

@@ -9,7 +9,7 @@ from typing import Any
 
 from typegrad.autodiff.layout import Graph
 from typegrad.autodiff.svg import Box, draw
-from typegrad.autodiff.tracing import Step, Trace, trace, trace_of
+from typegrad.autodiff.tracing import Computation, Step, trace, trace_of
 from typegrad.tensor.tensor import Tensor
 
 
@@ -24,7 +24,7 @@ class Drawing:
         needs neither.
     """
 
-    trace: Trace
+    trace: Computation
     backward: bool
 
     @property

@@ -57,7 +57,7 @@ class Step:
 
 
 @dataclass(frozen=True, eq=False)
-class Trace:
+class Computation:
     """What `trace` returns: the steps, and text that shows them.
 
     Attributes
@@ -109,7 +109,7 @@ class Trace:
         return lines
 
 
-def trace(f: Callable[..., Any], *args: Any, values: bool = False, **kwargs: Any) -> Trace:
+def trace(f: Callable[..., Any], *args: Any, values: bool = False, **kwargs: Any) -> Computation:
     """Run `f` once, forward and backward, and return the steps, which print themselves.
 
     Parameters
@@ -125,7 +125,7 @@ def trace(f: Callable[..., Any], *args: Any, values: bool = False, **kwargs: Any
 
     Returns
     -------
-    Trace
+    Computation
         Its ``steps`` have names, shapes, values and gradients.
 
     Examples
@@ -159,12 +159,12 @@ def trace(f: Callable[..., Any], *args: Any, values: bool = False, **kwargs: Any
         for path, _ in leaves(args[position])
     ]
     outputs = [leaf for _, leaf in leaves(call.output) if type(leaf) is Tensor]
-    return Trace(_steps(outputs, call.inputs, names), values)
+    return Computation(_steps(outputs, call.inputs, names), values)
 
 
-def trace_of(tensor: Tensor) -> Trace:
+def trace_of(tensor: Tensor) -> Computation:
     """Steps that a tensor was computed by, from the tensors that require gradients."""
-    return Trace(_steps([tensor], [], []))
+    return Computation(_steps([tensor], [], []))
 
 
 def _is_differentiable(argument: Any) -> bool:
