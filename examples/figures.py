@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import typegrad as tg
 from typegrad.plotting import save_figure
 
 if TYPE_CHECKING:
@@ -47,6 +48,15 @@ def save_figures(directory: Path, figures: Mapping[str, Callable[[], Figure]]) -
         path = directory / f"{name}.png"
         save_figure(draw(), path)
         print(f"Figure: {path}")
+
+
+def save_diagrams(directory: Path, diagrams: Mapping[str, tg.Drawing]) -> None:
+    """Write each diagram of a computation into ``directory/NAME.svg``."""
+    directory.mkdir(parents=True, exist_ok=True)
+    for name, diagram in diagrams.items():
+        path = directory / f"{name}.svg"
+        diagram.save(path)
+        print(f"Diagram: {path}")
 
 
 def panels(rows: int, columns: int, width: float, height: float) -> tuple[Figure, list[Axes]]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 import typegrad as tg
-from examples.figures import BLUE, DARK, RED, output_directory, panels, save_figures
+from examples.figures import BLUE, DARK, RED, output_directory, panels, save_diagrams, save_figures
 from typegrad.types import Array
 
 if TYPE_CHECKING:
@@ -116,6 +117,22 @@ def draw_first_element() -> Figure:
     return figure
 
 
+def diagrams() -> dict[str, tg.Drawing]:
+    """Graphs of sigmoid(x + y), of sigmoid(X W) and of L, forward alone and with gradients."""
+    sigmoid = tg.Sigmoid()
+    numbers = np.array([-1.0, 0.5, 2.0]), np.array([2.0, 0.5, -1.5])
+    examples: dict[str, tuple[Callable[[Array, Array], Array], tuple[Array, Array]]] = {
+        "two_inputs": (lambda x, y: sigmoid.forward(x + y), numbers),
+        "row_times_column": (lambda x, w: sigmoid.forward(x @ w), row_and_column()),
+        "loss": (loss, matrices()),
+    }
+    return {
+        f"{name}_{direction}": tg.draw_graph(function, *inputs, backward=direction == "backward")
+        for name, (function, inputs) in examples.items()
+        for direction in ("forward", "backward")
+    }
+
+
 def print_two_inputs() -> None:
     """Print value and gradients of sigmoid(x + y) and sigmoid(x * y)."""
     x, y = np.array([-1.0, 0.5, 2.0]), np.array([2.0, 0.5, -1.5])
@@ -146,6 +163,7 @@ def print_matrices() -> None:
     print(f"  (L(x11 + 0.001) - L) / 0.001 = {slope_in_first_element(x, w):.4f}")
     print(f"  dL/dW =\n{result.right_grad.round(4)}")
     print(f"  dL/dW by X^T (dL/dS * sigmoid'(N)) =\n{weight_gradient_by_rule(x, w).round(4)}")
+    print(f"  step by step:\n{tg.trace(loss, x, w)}")
     print(f"\nWrong shapes: {mismatch()}")
 
 
@@ -155,6 +173,7 @@ def main() -> None:
     print_two_inputs()
     print_row_times_column()
     print_matrices()
+    save_diagrams(directory, diagrams())
     save_figures(directory, {"loss_against_x11": draw_first_element})
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import typegrad as tg
-from examples.figures import BLUE, RED, output_directory, panels, save_figures
+from examples.figures import BLUE, RED, output_directory, panels, save_diagrams, save_figures
 from typegrad.types import Array
 
 if TYPE_CHECKING:
@@ -98,6 +98,14 @@ def main() -> None:
         difference = np.max(np.abs(derivative(chain, points) - numerical(chain, points)))
         print(f"  {title(names):32} largest difference {difference:.1e}")
     print("The point 0 is left out: there the leaky ReLU has a kink.")
+    longest = chain_of(CHAINS[-1])
+    save_diagrams(
+        directory,
+        {
+            "chain_forward": tg.draw_graph(longest.forward, POINTS),
+            "chain_backward": tg.draw_graph(longest.forward, POINTS, backward=True),
+        },
+    )
     single = [(name,) for name in FUNCTIONS]
     save_figures(
         directory,

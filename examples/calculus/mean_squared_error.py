@@ -33,6 +33,11 @@ def gradient_by_autodiff(x: Matrix, y: Matrix, weight: Matrix) -> Matrix:
     return tg.grad(mean_squared_error)(weight, x, y)
 
 
+def steps(x: Matrix, y: Matrix, weight: Matrix) -> tg.Computation:
+    """Steps of `mean_squared_error`, forward and backward, with their shapes."""
+    return tg.trace(mean_squared_error, weight, x, y)
+
+
 def data(variables: int) -> tuple[Matrix, Matrix, Matrix]:
     """X (30, variables), Y (30, 1) and a weight (variables, 1)."""
     generator = np.random.default_rng(0)
@@ -54,6 +59,7 @@ def main() -> None:
     print(f"  2 X^T (X w - Y) / n      {gradient_many_variables(x, y, weight).ravel()}")
     print(f"  autodiff                 {gradient_by_autodiff(x, y, weight).ravel()}")
     print(f"  MSELoss and MatMul       {mse_gradient(x, weight, y).ravel()}")
+    print(f"\nShapes at each step\n{steps(x, y, weight)}")
 
 
 if __name__ == "__main__":

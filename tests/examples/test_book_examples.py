@@ -80,6 +80,16 @@ def test_autodiff_agrees_with_the_backward_passes() -> None:
     np.testing.assert_allclose(by_w, result.right_grad, rtol=1e-13)
 
 
+@pytest.mark.parametrize("name", ["two_inputs", "row_times_column", "loss"])
+def test_diagrams_show_gradients_where_asked(name: str) -> None:
+    diagrams = many_inputs.diagrams()
+    forward, backward = diagrams[f"{name}_forward"].svg, diagrams[f"{name}_backward"].svg
+    assert "v2 = Sigmoid" in forward
+    assert ">dx " not in forward
+    assert "v2 = Sigmoid" in backward
+    assert ">dx " in backward
+
+
 def test_a_mismatch_names_both_shapes() -> None:
     assert many_inputs.mismatch() == (
         "MatMul(): left has shape (1, 3) and right has shape (2, 4); "

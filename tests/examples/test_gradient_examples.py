@@ -30,6 +30,28 @@ def test_mean_squared_error_agrees_with_autodiff_and_operations(variables: int) 
     np.testing.assert_allclose(by_operations, expected, rtol=1e-12)
 
 
+def test_steps_of_the_mean_squared_error_show_shapes() -> None:
+    x, y, weight = mean_squared_error.data(variables=3)
+    assert str(mean_squared_error.steps(x, y, weight)).splitlines() == [
+        "forward",
+        "  weight                  (3, 1)",
+        "  x                       (30, 3)",
+        "  y                       (30, 1)",
+        "  v1 = MatMul(x, weight)  (30, 1)",
+        "  v2 = Subtract(v1, y)    (30, 1)",
+        "  v3 = Square(v2)         (30, 1)",
+        "  v4 = Mean(v3)           ()",
+        "backward",
+        "  dv4 = 1                       ()",
+        "  dv3 = dv4 through Mean        (30, 1)",
+        "  dv2 = dv3 through Square      (30, 1)",
+        "  dv1 = dv2 through Subtract    (30, 1)",
+        "  dy = dv2 through Subtract     (30, 1)",
+        "  dx = dv1 through MatMul       (30, 3)",
+        "  dweight = dv1 through MatMul  (3, 1)",
+    ]
+
+
 def test_jacobian_in_both_layouts() -> None:
     point = np.array([1.0, 2.0])
     expected = [[12.0, 3.0], [2.0, 1024.0]]  # [[6 y x, 3 x^2], [2, 8 y^7]]
