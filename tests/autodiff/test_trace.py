@@ -115,6 +115,7 @@ def test_a_constant_function() -> None:
 
 def test_names_where_the_function_does_not_say() -> None:
     assert [step.name for step in trace(np.multiply, 2.0, 3.0).steps] == ["x1", "x2", "v1"]
+    assert [step.name for step in trace(max, 2.0, 3.0).steps] == ["x1", "x2"]
     assert trace(lambda *arrays: arrays[0] * arrays[1], 2.0, 3.0).steps[1].name == "x2"
 
 

@@ -58,7 +58,7 @@ UNARY = {
     "ravel": CUBE, "transpose": CUBE, "flip": CUBE, "flipud": CUBE, "fliplr": CUBE,
     "squeeze": normal(3, 1, 4), "copy": A, "diag": normal(3, 3), "diagonal": CUBE,
     "trace": CUBE, "tril": CUBE, "triu": CUBE, "sort": A, "cumsum": A, "cumprod": A, "ptp": A,
-    "atleast_1d": A, "atleast_2d": V, "sum": A, "mean": A, "prod": A, "max": A, "min": A,
+    "diff": A, "atleast_1d": A, "atleast_2d": V, "sum": A, "mean": A, "prod": A, "max": A, "min": A,
     "amax": A, "amin": A, "var": A, "std": A, "zeros_like": A, "ones_like": A,
 }  # fmt: skip
 """Functions of one array without options."""
@@ -159,6 +159,7 @@ ROWS = [
     Row("where", lambda np, a, b: np.where(np.asarray(MASK), a, b), (A, B)),
     Row("where, own comparison", lambda np, a: np.where(a > 0.1, a**2, 0.5 * a), (A,)),
     Row("where, numbers", lambda np, a: np.where((a > 0.1) & (a < 1.0), 1.0, 2.0 * a), (A,)),
+    Row("diff, twice", lambda np, a: np.diff(a, 2, axis=0), (A,)),
     Row("clip", lambda np, a: np.clip(a, -0.5, 0.6), (A,)),
     Row("clip, one bound", lambda np, a: np.clip(a, None, 0.6), (A,)),
     Row("clip, arrays", lambda np, a, b: np.clip(a, b, b + 0.5), (A, V)),

@@ -89,6 +89,18 @@ def test_a_given_gradient() -> None:
     assert grad_of(a).tolist() == [3.0, 30.0]
 
 
+def test_a_tensor_for_a_given_gradient() -> None:
+    a, direction = leaf(1.0, 2.0), leaf(3.0, 4.0)
+    (a * a).backward(direction)
+    assert grad_of(a).tolist() == [6.0, 16.0]
+    assert a.grad is not None
+    assert not a.grad.requires_grad
+    a.grad = None
+    (a * a).backward(direction, create_graph=True)
+    a.grad.sum().backward()
+    assert grad_of(direction).tolist() == [2.0, 4.0]
+
+
 def test_a_gradient_is_wanted_for_many_elements() -> None:
     with pytest.raises(ShapeError) as error:
         leaf(1.0, 2.0).backward()

@@ -118,6 +118,7 @@ def test_comparisons_are_plain_arrays() -> None:
         (t >= x[::-1], x >= x[::-1]),
         (t == [1.0, 0.0, 3.0], x == [1.0, 0.0, 3.0]),
         (x != t, x != x[::1]),
+        (t != x[::-1], x != x[::-1]),
     ):
         assert type(ours) is np.ndarray
         np.testing.assert_array_equal(ours, theirs)
@@ -126,6 +127,15 @@ def test_comparisons_are_plain_arrays() -> None:
 def test_a_tensor_is_not_hashable_like_an_array() -> None:
     with pytest.raises(TypeError, match="unhashable type: 'Tensor'"):
         hash(leaf(1.0))
+
+
+def test_keys_of_a_tensor_without_axes() -> None:
+    t = Tensor(2.0, requires_grad=True)
+    assert t[()].shape == t[...].shape == ()
+    assert t[None].tolist() == [2.0]
+    t[None, ...].sum().backward()
+    assert t.grad is not None
+    assert t.grad.item() == 1.0
 
 
 def test_truth_of_one_element() -> None:

@@ -211,6 +211,14 @@ def _where(condition: Any, x: Any, y: Any) -> Tensor:
     return record(Where(unchangeable(mask)), (x, y))
 
 
+@implements(np.diff)
+def _diff(a: Tensor, n: int = 1, axis: int = -1) -> Tensor:
+    before = (slice(None),) * (axis % a.ndim)
+    for _ in range(n):
+        a = a[(*before, slice(1, None))] - a[(*before, slice(None, -1))]
+    return a
+
+
 @implements(np.clip)
 def _clip(a: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None) -> Any:
     low, high = (min if a_min is None else a_min), (max if a_max is None else a_max)

@@ -153,7 +153,7 @@ class Tensor(ArrayMethods):
                 "make a tensor with requires_grad=True, and compute outside no_grad()"
             )
         ends = backpropagate(
-            [(self, self._seed(gradient))],
+            [(self, self._seed(gradient, create_graph))],
             create_graph=create_graph,
             retain_graph=retain_graph or create_graph,
         )
@@ -161,7 +161,7 @@ class Tensor(ArrayMethods):
             added = given if type(given) is Tensor else constant(given)
             tensor._grad = added if tensor._grad is None else tensor._grad + added
 
-    def _seed(self, gradient: Operand) -> Any:
+    def _seed(self, gradient: Operand, create_graph: bool) -> Any:
         if gradient is None:
             if self.size != 1:
                 raise ShapeError(
@@ -169,7 +169,11 @@ class Tensor(ArrayMethods):
                     "give the gradient with respect to it, or sum it first"
                 )
             return np.ones_like(self._data)[()]
-        given = gradient if type(gradient) is Tensor else as_tensor_data(gradient)
+        given = gradient
+        if type(gradient) is not Tensor:
+            given = as_tensor_data(gradient)
+        elif not create_graph:
+            given = gradient._data
         if given.shape != self.shape:
             raise ShapeError(
                 f"backward got a gradient of shape {given.shape}; "
