@@ -89,7 +89,7 @@ class Where(BroadcastOperation):
     Parameters
     ----------
     condition
-        Array of booleans.
+        Array of booleans; it is copied.
 
     Raises
     ------
@@ -105,6 +105,7 @@ class Where(BroadcastOperation):
         if getattr(self.condition, "dtype", None) != np.bool_:
             given = getattr(self.condition, "dtype", type(self.condition).__name__)
             raise DTypeError(f"Where: the condition is {given}; expected an array of booleans")
+        object.__setattr__(self, "condition", np.array(self.condition))
 
     def output_shape(self, *input_shapes: Shape) -> Shape | None:
         """Broadcast shape of the condition and both inputs."""

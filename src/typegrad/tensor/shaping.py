@@ -23,7 +23,7 @@ from typegrad.operations.shape import (
     Swapaxes,
     Transpose,
 )
-from typegrad.tensor.constants import as_tensor_data, unchangeable
+from typegrad.tensor.constants import as_tensor_data
 from typegrad.tensor.dispatch import implements
 from typegrad.tensor.tensor import Tensor, constant, record, value_of
 from typegrad.types import AnyArray, Shape
@@ -207,8 +207,7 @@ def _sort(a: Tensor, axis: int | None = -1) -> Tensor:
 
 @implements(np.where)
 def _where(condition: Any, x: Any, y: Any) -> Tensor:
-    mask = np.asarray(value_of(condition)).astype(bool, copy=False)
-    return record(Where(unchangeable(mask)), (x, y))
+    return record(Where(np.asarray(value_of(condition)).astype(bool, copy=False)), (x, y))
 
 
 @implements(np.diff)
