@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from typegrad.numerical import *  # noqa: F403
     from typegrad.operations import *  # noqa: F403
     from typegrad.optimizers import *  # noqa: F403
+    from typegrad.per_example import *  # noqa: F403
     from typegrad.plotting import *  # noqa: F403
     from typegrad.schedules import *  # noqa: F403
     from typegrad.serialization import *  # noqa: F403

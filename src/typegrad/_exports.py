@@ -219,6 +219,10 @@ EXPORTS: dict[str, tuple[str, ...]] = {
         "StateValue",
         "optimizer_from_config",
     ),
+    "typegrad.per_example": (
+        "per_example_gradient_norms",
+        "per_example_gradients",
+    ),
     "typegrad.plotting": (
         "plot_fit",
         "plot_history",
