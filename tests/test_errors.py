@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -56,5 +57,27 @@ def test_an_extra_that_is_missing(module: str) -> None:
 
 def test_an_extra_that_is_blocked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "safetensors", None)
-    with pytest.raises(MissingExtraError, match="Saving needs safetensors"):
+    # Another test may have loaded it, and Python then asks for nothing else.
+    monkeypatch.delitem(sys.modules, "safetensors.numpy", raising=False)
+    with pytest.raises(MissingExtraError, match="Saving needs safetensors, which is not installed"):
         import_extra("safetensors.numpy", "save", "Saving")
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("import no_such_package", "No module named 'no_such_package'"),
+        ("raise ImportError('a library is missing')", "a library is missing"),
+    ],
+)
+def test_an_extra_that_is_broken(
+    content: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "broken_package.py").write_text(content)
+    monkeypatch.syspath_prepend(tmp_path)
+    message = (
+        f"Plotting needs broken_package, which is installed but cannot be imported ({reason}): "
+        "run `pip install --force-reinstall 'typegrad[plot]'`"
+    )
+    with pytest.raises(MissingExtraError, match=re.escape(message) + "$"):
+        import_extra("broken_package", "plot", "Plotting")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from types import ModuleType
+import sys
 
 import numpy as np
 import pytest
@@ -104,10 +104,7 @@ def test_dataframe() -> None:
 
 
 def test_dataframe_without_pandas(monkeypatch: pytest.MonkeyPatch) -> None:
-    def import_module(name: str) -> ModuleType:
-        raise ImportError(name)
-
-    monkeypatch.setattr("typegrad.errors.import_module", import_module)
+    monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(tg.MissingExtraError) as caught:
         make_history().to_dataframe()
     assert str(caught.value) == (

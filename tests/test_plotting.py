@@ -127,7 +127,8 @@ def test_what_cannot_be_drawn(tmp_path: Path) -> None:
 
 
 def test_matplotlib_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.delitem(sys.modules, "matplotlib.figure", raising=False)
     with pytest.raises(tg.MissingExtraError, match=r"Plotting needs matplotlib.*typegrad\[plot\]"):
         plot_history(history(1.0))
 

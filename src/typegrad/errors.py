@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
@@ -55,7 +56,7 @@ class NumericalError(TypegradError, ArithmeticError):
 
 
 class MissingExtraError(TypegradError, ImportError):
-    """An optional dependency is not installed; says how to install it."""
+    """An optional dependency is not installed, or does not work; says what to do."""
 
 
 def import_extra(module: str, extra: str, purpose: str) -> ModuleType:
@@ -73,13 +74,18 @@ def import_extra(module: str, extra: str, purpose: str) -> ModuleType:
     Raises
     ------
     MissingExtraError
-        If the module is not installed.
+        If the package is not installed, or is but cannot be imported.
     """
     try:
         return import_module(module)
     except ImportError as error:
         package = module.partition(".")[0]
+        if find_spec(package) is None:
+            raise MissingExtraError(
+                f"{purpose} needs {package}, which is not installed: "
+                f"run `pip install 'typegrad[{extra}]'`"
+            ) from error
         raise MissingExtraError(
-            f"{purpose} needs {package}, which is not installed: "
-            f"run `pip install 'typegrad[{extra}]'`"
+            f"{purpose} needs {package}, which is installed but cannot be imported ({error}): "
+            f"run `pip install --force-reinstall 'typegrad[{extra}]'`"
         ) from error

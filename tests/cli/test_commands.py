@@ -437,7 +437,8 @@ def test_one_line_says_what_is_wrong(name: str, capsys: pytest.CaptureFixture[st
 def test_missing_extras_are_told_before_training(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.delitem(sys.modules, "matplotlib.figure", raising=False)
     assert main(["train", "--plot", "fit.png"]) == 2
     printed, errors = capsys.readouterr()
     assert printed == ""
@@ -445,7 +446,8 @@ def test_missing_extras_are_told_before_training(
         "typegrad: Plotting needs matplotlib, which is not installed: "
         "run `pip install 'typegrad[plot]'`\n"
     )
-    monkeypatch.setitem(sys.modules, "safetensors.numpy", None)
+    monkeypatch.setitem(sys.modules, "safetensors", None)
+    monkeypatch.delitem(sys.modules, "safetensors.numpy", raising=False)
     assert main(["train"]) == 2
     assert "Saving a model needs safetensors" in capsys.readouterr().err
 
