@@ -260,6 +260,8 @@ class TestEmbedding:
             ([0.0, 3.0], "the code at (1,) is 3.0; expected a whole number from 0 to 2"),
             ([-1.0, 0.0], "the code at (0,) is -1.0; expected a whole number from 0 to 2"),
             ([0.0, 1.0, 0.5], "the code at (2,) is 0.5; expected a whole number from 0 to 2"),
+            ([0.0, np.nan], "the code at (1,) is nan; expected a whole number from 0 to 2"),
+            ([np.inf, 0.0], "the code at (0,) is inf; expected a whole number from 0 to 2"),
         ],
     )
     def test_codes_that_are_no_category(self, codes: list[float], message: str) -> None:

@@ -76,7 +76,8 @@ def as_codes(operation: object, x: Array, count: int) -> IntArray:
     # Codes have no derivative, so of an array that records what is done to it the values do.
     values_of = getattr(x, "numpy", None)
     values: Array = x if values_of is None else values_of()
-    codes: IntArray = values.astype(np.intp)
+    with np.errstate(invalid="ignore"):  # what NaN becomes is not equal to it, and is told
+        codes: IntArray = values.astype(np.intp)
     bad = (codes != values) | (codes < 0) | (codes >= count)
     if bad.any():
         place = tuple(int(index) for index in np.argwhere(bad)[0])
