@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import typegrad.losses
-from typegrad.errors import DTypeError, ShapeError, StateError
+from typegrad.errors import DataError, DTypeError, ShapeError, StateError
 from typegrad.losses import Loss
 from typegrad.types import Array
 
@@ -171,7 +171,7 @@ BAD_WEIGHTS = [
     (np.ones((5, 1)), ShapeError, "sample_weight has shape (5, 1); expected (5,)"),
     (np.ones(4), ShapeError, "sample_weight has shape (4,); expected (5,)"),
     (np.array(list("abcde")), DTypeError, "sample_weight has dtype <U1; expected real numbers"),
-    (np.zeros(5), ShapeError, "the weights of all 5 examples are zero"),
+    (np.zeros(5), DataError, "the weights of all 5 examples are zero"),
 ]
 
 
@@ -186,7 +186,7 @@ def test_bad_weights_are_refused(weight: Array, error: type[Exception], message:
 @pytest.mark.parametrize("value", [-1.0, np.nan, np.inf])
 def test_weights_are_finite_and_not_negative(value: float) -> None:
     loss = typegrad.losses.MSELoss()
-    with pytest.raises(DTypeError) as caught:
+    with pytest.raises(DataError) as caught:
         loss.forward(sample(2, 1), sample(2, 1), sample_weight=np.array([1.0, value]))
     assert str(caught.value) == (
         f"{loss}: sample_weight[1] is {value}; expected finite numbers, not negative"

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, final
 
 import numpy as np
 
-from typegrad.errors import DTypeError, ShapeError
+from typegrad.errors import DataError, DTypeError, ShapeError
 from typegrad.operations.base import Operation, require_floating
 from typegrad.types import Array, Shape, Vector
 
@@ -96,6 +96,9 @@ class Loss(Operation):
             If the shapes do not fit; nothing is ever broadcast.
         DTypeError
             If the dtypes differ.
+        DataError
+            If a weight is negative, NaN or infinite, or all are zero, or the loss is not
+            defined for a target.
         """
         require_floating(self, "the prediction", prediction)
         self._check_target(prediction, target)
@@ -135,7 +138,7 @@ class Loss(Operation):
         weight = check_sample_weight(self, sample_weight, n)
         total = float(weight.sum()) if total_weight is None else total_weight
         if total <= 0:
-            raise ShapeError(f"{self}: the weights of all {n} examples are zero")
+            raise DataError(f"{self}: the weights of all {n} examples are zero")
         scale: Array = (weight / total).astype(prediction.dtype)
         return scale
 
@@ -221,7 +224,9 @@ def check_sample_weight(owner: object, sample_weight: Array, n: int) -> Array:
     ShapeError
         If the shape is not (n,).
     DTypeError
-        If the weights are not real numbers, or one is negative, NaN or infinite.
+        If the weights are not real numbers.
+    DataError
+        If one is negative, NaN or infinite.
     """
     weight: Array = np.asarray(sample_weight)
     if weight.shape != (n,):
@@ -231,7 +236,7 @@ def check_sample_weight(owner: object, sample_weight: Array, n: int) -> Array:
     bad = ~(np.isfinite(weight) & (weight >= 0))
     if bad.any():
         row = int(np.argmax(bad))
-        raise DTypeError(
+        raise DataError(
             f"{owner}: sample_weight[{row}] is {weight[row]}; expected finite numbers, not negative"
         )
     return weight
