@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import typegrad as tg
-from typegrad.errors import DataError, DTypeError, ShapeError, StateError
+from typegrad.errors import DTypeError, ShapeError, StateError
 from typegrad.initializers import Constant
 from typegrad.layers import Mode
 from typegrad.types import AnyArray, Array, Shape
@@ -349,7 +349,7 @@ class TestScalers:
             small(input_scaler=tg.Standardizer()),
             small(target_scaler=tg.Standardizer()),
         ):
-            with pytest.raises(DataError, match="this Standardizer is not fitted"):
+            with pytest.raises(StateError, match="this Standardizer is not fitted"):
                 network.predict(X)
 
     def test_without_scalers_nothing_is_changed(self) -> None:

@@ -93,8 +93,9 @@ def prepare_evaluation(
     Raises
     ------
     ShapeError, DTypeError, DataError
-        If the data does not fit the network or itself, or is not finite, or a scaler of the
-        network is not fitted.
+        If the data does not fit the network or itself, or is not finite.
+    StateError
+        If a scaler of the network is not fitted.
     """
     raw = _as_raw(examples, "")
     return _convert(network, raw, ""), _own_units(raw)

@@ -12,7 +12,7 @@ import pytest
 from sklearn.preprocessing import StandardScaler
 
 from typegrad.data import Standardizer
-from typegrad.errors import DataError, DTypeError, FileFormatError, ShapeError
+from typegrad.errors import DataError, DTypeError, FileFormatError, ShapeError, StateError
 from typegrad.types import Array
 
 
@@ -99,9 +99,9 @@ def test_use_before_fit() -> None:
     x = np.zeros((1, 1))
     message = "^this Standardizer is not fitted; call fit\\(x\\) with the training rows first$"
     for use in (standardizer.transform, standardizer.inverse_transform):
-        with pytest.raises(DataError, match=message):
+        with pytest.raises(StateError, match=message):
             use(x)
-    with pytest.raises(DataError, match=message):
+    with pytest.raises(StateError, match=message):
         standardizer.state()
 
 

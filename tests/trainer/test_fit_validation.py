@@ -164,7 +164,7 @@ def test_evaluation_in_parts_is_the_whole() -> None:
 
 def test_evaluating_never_fits_scalers() -> None:
     network = make_network()
-    with pytest.raises(tg.DataError) as caught:
+    with pytest.raises(tg.StateError) as caught:
         tg.Trainer(network, tg.SGD(0.1)).evaluate(*make_data())
     assert str(caught.value) == (
         "this Standardizer is not fitted; call fit(x) with the training rows first"

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from typegrad.errors import DataError, DTypeError, FileFormatError, ShapeError
+from typegrad.errors import DataError, DTypeError, FileFormatError, ShapeError, StateError
 from typegrad.types import AnyArray, Array, IntArray, Vector
 
 
@@ -127,7 +127,7 @@ class Standardizer:
 
         Raises
         ------
-        DataError
+        StateError
             If `fit` was not called.
         ShapeError
             If x has another number of columns than the rows given to `fit`.
@@ -152,7 +152,7 @@ class Standardizer:
 
         Raises
         ------
-        DataError
+        StateError
             If `fit` was not called.
         """
         mean, scale = self._moments()
@@ -194,7 +194,7 @@ class Standardizer:
 
     def _moments(self) -> tuple[Vector, Vector]:
         if self._mean is None or self._scale is None:
-            raise DataError(
+            raise StateError(
                 "this Standardizer is not fitted; call fit(x) with the training rows first"
             )
         return self._mean, self._scale

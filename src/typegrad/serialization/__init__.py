@@ -89,6 +89,8 @@ def save(
     ------
     DataError
         If the file cannot be written, or the model has a part that cannot be described.
+    StateError
+        If a scaler of the network is not fitted.
     MissingExtraError
         If safetensors is not installed.
 

@@ -10,7 +10,7 @@ from typing import Any, cast
 import numpy as np
 
 from typegrad.data import Standardizer, TableEncoder
-from typegrad.errors import DataError, FileFormatError, TypegradError
+from typegrad.errors import DataError, FileFormatError, StateError, TypegradError
 from typegrad.history import EpochRecord, History
 from typegrad.initializers import Zeros
 from typegrad.layers import Buffer, Chain, Layer, named_parts
@@ -40,7 +40,9 @@ def describe_network(network: NeuralNetwork) -> Content:
     Raises
     ------
     DataError
-        If a layer cannot be made again from its attributes, or a scaler is not fitted.
+        If a layer cannot be made again from its attributes.
+    StateError
+        If a scaler is not fitted.
     """
     encoder = Encoder()
     description = {
@@ -56,7 +58,7 @@ def describe_network(network: NeuralNetwork) -> Content:
         if scaler is None:
             continue
         if not scaler.fitted:
-            raise DataError(f"the network's {name} is not fitted; train the network, then save it")
+            raise StateError(f"the network's {name} is not fitted; train the network, then save it")
         tensors |= _prefixed(name, scaler.state())
     try:
         restore_network(description, tensors, encoder.definitions)
@@ -288,6 +290,7 @@ def _record(data: object) -> EpochRecord:
             seconds=float(values["seconds"]),
             validation_loss=None if loss is None else float(loss),
             metrics={str(name): float(value) for name, value in values["metrics"].items()},
+            evaluated=bool(values["evaluated"]),
         )
     except (TypeError, ValueError, AttributeError, OverflowError) as error:
         raise FileFormatError(f"the history has a record with a wrong value: {error}") from error
