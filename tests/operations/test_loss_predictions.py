@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import scipy.special
 
-from typegrad.errors import DTypeError, ShapeError
+from typegrad.errors import ShapeError
 from typegrad.losses import (
     CrossEntropyLoss,
     GaussianNLLLoss,
@@ -76,12 +78,12 @@ def test_point_predictions_are_columns(loss: Loss, columns: list[int]) -> None:
     np.testing.assert_array_equal(loss.point_predictions(predictions), predictions[:, columns])
 
 
-def test_classes_have_no_point_predictions() -> None:
-    with pytest.raises(DTypeError) as caught:
-        CrossEntropyLoss().point_predictions(sample(4, 3))
-    assert str(caught.value) == (
-        "CrossEntropyLoss(): regression metrics are not defined for classes"
-    )
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_point_prediction_of_classes_is_the_most_probable(dtype: type[Any]) -> None:
+    predictions = np.array([[0.2, 0.5, 0.3], [0.6, 0.4, 0.0], [0.1, 0.1, 0.8]], dtype)
+    points = CrossEntropyLoss().point_predictions(predictions)
+    np.testing.assert_array_equal(points, [1.0, 0.0, 2.0])
+    assert points.dtype == dtype
 
 
 def test_outputs_for_two_target_columns() -> None:

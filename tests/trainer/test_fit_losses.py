@@ -142,6 +142,20 @@ def test_classes(as_probabilities: bool) -> None:
     assert trainer.evaluate(x, y) == {"loss": pytest.approx(expected, rel=1e-9)}
 
 
+def test_metrics_of_classes() -> None:
+    def accuracy(prediction: Array, target: Array, sample_weight: Vector | None) -> float:
+        return float(np.average(prediction == target, weights=sample_weight))
+
+    x, _ = make_inputs()
+    classes = np.digitize(x[:, 0], [-0.4, 0.3])
+    network = make_network(3, tg.CrossEntropyLoss(), scaled=False)
+    trainer = tg.Trainer(network, tg.Adam(0.02), metrics=[accuracy, "mae"])
+    history = trainer.fit(x, classes, epochs=15, batch_size=100, seed=0)
+    chosen = np.argmax(network.predict(x), axis=1)
+    assert history.metrics["training_accuracy"][-1] == np.mean(chosen == classes) > 0.97
+    assert history.metrics["training_mae"][-1] == np.mean(np.abs(chosen - classes))
+
+
 def test_classes_that_are_none() -> None:
     x, _ = make_inputs()
     trainer = tg.Trainer(make_network(2, tg.CrossEntropyLoss(), scaled=False), tg.SGD(0.1))

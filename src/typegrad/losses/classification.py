@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from typegrad.errors import DataError, DTypeError, ShapeError
+from typegrad.errors import DataError, ShapeError
 from typegrad.losses.base import Loss
 from typegrad.operations.activations import Softmax
 from typegrad.types import Array, Shape, Vector
@@ -18,6 +18,11 @@ class CrossEntropyLoss(Loss):
     The prediction is (n, classes), unscaled ("logits"). The target is either (n,), the
     number of each example's class, from 0, as whole numbers in the prediction's dtype,
     or (n, classes), the probability of each class.
+
+    Metrics get the number of the most probable class of each example, (n,), such as::
+
+        def accuracy(prediction, target, sample_weight):
+            return float(np.average(prediction == target, weights=sample_weight))
     """
 
     default_metrics: ClassVar[tuple[str, ...]] = ()
@@ -55,8 +60,8 @@ class CrossEntropyLoss(Loss):
         return Softmax(axis=1).forward(outputs)
 
     def point_predictions(self, predictions: Array) -> Array:
-        """Raise: metrics of regression make no sense for classes."""
-        raise DTypeError(f"{self}: regression metrics are not defined for classes")
+        """Return the number of the most probable class, (n,)."""
+        return np.argmax(predictions, axis=1).astype(predictions.dtype)
 
     def _probabilities(self, prediction: Array, target: Array) -> Array:
         if target.ndim == 2:
