@@ -113,6 +113,6 @@ def test_a_loss_without_examples_is_refused() -> None:
 def test_targets_have_no_gradient() -> None:
     loss = MSELoss()
     inputs = (sample(3, 1), sample(3, 1), np.ones(3))
-    with pytest.raises(DTypeError) as caught:
+    with pytest.raises(TypeError) as caught:
         loss.gradient(1, np.array(1.0), inputs, np.array(0.0))
     assert str(caught.value) == ("MSELoss() is differentiated with respect to the prediction only")

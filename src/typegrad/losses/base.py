@@ -161,7 +161,7 @@ class Loss(Operation):
     ) -> Array:
         prediction, target, scale = inputs
         if index != 0:
-            raise DTypeError(f"{self} is differentiated with respect to the prediction only")
+            raise TypeError(f"{self} is differentiated with respect to the prediction only")
         return self.prediction_grad(prediction, target) * per_example(
             output_grad * scale, prediction
         )

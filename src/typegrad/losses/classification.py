@@ -61,7 +61,8 @@ class CrossEntropyLoss(Loss):
 
     def point_predictions(self, predictions: Array) -> Array:
         """Return the number of the most probable class, (n,)."""
-        return np.argmax(predictions, axis=1).astype(predictions.dtype)
+        classes: Array = np.argmax(predictions, axis=1).astype(predictions.dtype)
+        return classes
 
     def _probabilities(self, prediction: Array, target: Array) -> Array:
         if target.ndim == 2:
