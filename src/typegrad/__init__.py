@@ -15,6 +15,7 @@ from typegrad._version import __version__ as __version__
 if TYPE_CHECKING:
     from typegrad import datasets as datasets
     from typegrad import initializers as initializers
+    from typegrad import metrics as metrics
     from typegrad.autodiff import *  # noqa: F403
     from typegrad.callbacks import *  # noqa: F403
     from typegrad.data import *  # noqa: F403

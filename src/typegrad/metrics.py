@@ -10,8 +10,22 @@ from typegrad.errors import DataError, ShapeError
 from typegrad.losses.base import check_sample_weight
 from typegrad.types import Array, Vector
 
+__all__ = [
+    "METRICS",
+    "Metric",
+    "max_absolute_error",
+    "mean_absolute_error",
+    "mean_squared_error",
+    "r2_score",
+    "root_mean_squared_error",
+]
+
 Metric = Callable[[Array, Array, Vector | None], float]
-"""``metric(prediction, target, sample_weight)`` -> number. Arrays are (n, outputs)."""
+"""``metric(prediction, target, sample_weight)`` -> number.
+
+The prediction is what the loss's ``point_predictions`` gives: (n, target columns), in the
+target's own units, or (n,) numbers of classes. The weights are (n,), or None.
+"""
 
 
 def mean_squared_error(
