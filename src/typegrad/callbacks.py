@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from typegrad.errors import MissingExtraError, import_extra
-from typegrad.fit_data import check_count
 from typegrad.history import EpochRecord, History
+from typegrad.options import check_count
 from typegrad.types import AnyArray, Vector
 
 __all__ = [

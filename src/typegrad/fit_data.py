@@ -101,13 +101,6 @@ def prepare_evaluation(
     return _convert(network, raw, ""), _own_units(raw)
 
 
-def check_count(name: str, value: object, at_least: int = 1) -> int:
-    """Require a whole number of so much or more; return it as a Python int."""
-    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < at_least:
-        raise ValueError(f"{name} is {value!r}; expected a whole number of {at_least} or more")
-    return int(value)
-
-
 def _as_raw(examples: Examples, prefix: str) -> _Raw:
     given: Any = examples
     if not isinstance(given, tuple) or len(given) not in (2, 3):

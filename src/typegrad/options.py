@@ -1,16 +1,23 @@
-"""Options of optimizers and schedules: checked values, and a JSON description of them."""
+"""Options with checked values; those of optimizers and schedules with a JSON description."""
 
 from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, ClassVar, NoReturn, Self, TypeVar
 
 import numpy as np
 
-__all__ = ["Configured", "Interval"]
+__all__ = ["Configured", "Interval", "check_count"]
+
+
+def check_count(name: str, value: object, at_least: int = 1) -> int:
+    """Require a whole number of so much or more; return it as a Python int."""
+    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < at_least:
+        raise ValueError(f"{name} is {value!r}; expected a whole number of {at_least} or more")
+    return int(value)
 
 
 @dataclass(frozen=True)
@@ -88,6 +95,14 @@ class Configured:
         """Raise ValueError unless an option is True or False."""
         if not isinstance(getattr(self, name), bool):
             self.refuse(name, getattr(self, name), "True or False")
+
+    def check_names(self, what: str, given: Iterable[str], expected: Iterable[str]) -> None:
+        """Raise ValueError unless two sets of names are equal."""
+        if sorted(given) != sorted(expected):
+            raise ValueError(
+                f"{type(self).__name__}: {what} has the entries {sorted(given)}, "
+                f"but must have {sorted(expected)}"
+            )
 
     def refuse(self, name: str, value: object, expected: str) -> NoReturn:
         """Raise the ValueError that says which option has which value, and what it may be."""

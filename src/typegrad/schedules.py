@@ -100,7 +100,7 @@ class Schedule(Configured, ABC):
         ValueError
             If names or values are not those of this schedule's state.
         """
-        _check_names(self, state)
+        self.check_names("state", state, self.state_dict())
 
 
 @dataclass(frozen=True, eq=False)
@@ -361,7 +361,7 @@ class ReduceOnPlateau(Schedule):
         ValueError
             If names or values are not those of this schedule's state.
         """
-        _check_names(self, state)
+        self.check_names("state", state, self.state_dict())
         for name, value in state.items():
             missing = name == "best" and value is None
             counter = name in ("epochs_without_improvement", "cooldown_left")
@@ -395,11 +395,3 @@ def schedule_from_config(config: Mapping[str, Any]) -> Schedule:
 
 def _cosine(start: float, end: float, done: float) -> float:
     return end + 0.5 * (start - end) * (1.0 + math.cos(math.pi * done))
-
-
-def _check_names(schedule: Schedule, state: Mapping[str, object]) -> None:
-    expected, given = sorted(schedule.state_dict()), sorted(state)
-    if given != expected:
-        raise ValueError(
-            f"{type(schedule).__name__}: state has the entries {given}, but must have {expected}"
-        )

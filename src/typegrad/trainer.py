@@ -24,12 +24,13 @@ from typegrad.callbacks import (
 from typegrad.engines import EagerEngine, Engine, StepSettings, TrainingData
 from typegrad.errors import NumericalError
 from typegrad.evaluation import Evaluation, evaluate_network
-from typegrad.fit_data import Examples, FitData, check_count, prepare, prepare_evaluation
+from typegrad.fit_data import Examples, FitData, prepare, prepare_evaluation
 from typegrad.history import EpochRecord, History
 from typegrad.interrupts import DeferredInterrupt
 from typegrad.metrics import Metric, select_metrics
 from typegrad.network import NeuralNetwork
 from typegrad.optimizers import FullBatchOptimizer, Optimizer
+from typegrad.options import check_count
 from typegrad.schedules import ReduceOnPlateau
 from typegrad.types import IntArray, Vector
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import typegrad as tg
-from typegrad.fit_data import check_count
+from typegrad.options import check_count
 
 
 def make_trainer() -> tg.Trainer:

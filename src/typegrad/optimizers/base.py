@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeAlias
 
@@ -125,14 +125,6 @@ class BaseOptimizer(Configured, ABC):
         self.check_value("learning_rate", rate, NON_NEGATIVE)
         return rate
 
-    def check_names(self, what: str, given: Iterable[str], expected: Iterable[str]) -> None:
-        """Raise ValueError unless two sets of names are equal."""
-        if sorted(given) != sorted(expected):
-            raise ValueError(
-                f"{type(self).__name__}: {what} has the entries {sorted(given)}, "
-                f"but must have {sorted(expected)}"
-            )
-
     def check_parameters(self, parameters: object) -> None:
         """Raise unless ``parameters`` is a flat buffer that can be trained in place."""
         name = f"{type(self).__name__}: parameters"
@@ -157,6 +149,16 @@ class BaseOptimizer(Configured, ABC):
             raise ShapeError(
                 f"{type(self).__name__}: {name} has shape {value.shape}, "
                 f"but parameters have {parameters.shape}"
+            )
+
+    def check_same_size(self, what: str, known: Vector, parameters: Vector) -> None:
+        """Raise unless ``known``, remembered of earlier parameters, fits these ones."""
+        if known.shape != parameters.shape or known.dtype != parameters.dtype:
+            error = DTypeError if known.shape == parameters.shape else ShapeError
+            raise error(
+                f"{type(self).__name__}: {what} belongs to {known.size} parameters of "
+                f"{known.dtype}, but got {parameters.size} of {parameters.dtype}: "
+                f"use one optimizer for each network, or reset() it"
             )
 
     def check_like(self, name: str, value: StateValue, parameters: Vector) -> None:

@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 
-from typegrad.errors import DTypeError, NumericalError, ShapeError
+from typegrad.errors import NumericalError
 from typegrad.optimizers.base import StateValue
 from typegrad.optimizers.full_batch import Evaluate, FullBatchOptimizer
 from typegrad.optimizers.line_search import Point, WolfeSearch
@@ -203,13 +203,7 @@ class LBFGS(FullBatchOptimizer):
     def _check_buffer(self, parameters: Vector) -> None:
         self.check_parameters(parameters)
         for known in self._history.positions[:1]:
-            if known.shape != parameters.shape or known.dtype != parameters.dtype:
-                error = DTypeError if known.shape == parameters.shape else ShapeError
-                raise error(
-                    f"{type(self).__name__}: the history belongs to {known.size} parameters of "
-                    f"{known.dtype}, but got {parameters.size} of {parameters.dtype}: "
-                    f"use one optimizer for each network, or reset() it"
-                )
+            self.check_same_size("the history", known, parameters)
 
     def _starting_point(self, evaluate: Evaluate, parameters: Vector) -> _Evaluation:
         last = self._history.last

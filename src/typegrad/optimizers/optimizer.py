@@ -9,7 +9,6 @@ from typing import ClassVar, TypeAlias, final
 
 import numpy as np
 
-from typegrad.errors import DTypeError, ShapeError
 from typegrad.optimizers.base import BaseOptimizer, StateValue
 from typegrad.options import FRACTION, NON_NEGATIVE
 from typegrad.types import Vector
@@ -114,13 +113,7 @@ class Optimizer(BaseOptimizer):
         if self._memory.state is None:
             self._memory.state = self._initial_state(parameters)
         for name, value in self._memory.state.items():
-            if value.shape != parameters.shape or value.dtype != parameters.dtype:
-                error = DTypeError if value.shape == parameters.shape else ShapeError
-                raise error(
-                    f"{type(self).__name__}: state {name!r} belongs to {value.size} parameters of "
-                    f"{value.dtype}, but got {parameters.size} of {parameters.dtype}: "
-                    f"use one optimizer for each network, or reset() it"
-                )
+            self.check_same_size(f"state {name!r}", value, parameters)
 
     @final
     def step(
