@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
 import subprocess
 import sys
@@ -15,6 +16,10 @@ from typegrad.tabular import TableModel
 
 TYPEGRAD = (sys.executable, "-m", "typegrad")
 TIMEOUT = 120
+
+needs_full_device = pytest.mark.skipif(
+    not Path("/dev/full").exists(), reason="needs a device that is always full"
+)
 
 
 def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -123,3 +128,50 @@ def test_predictions_into_a_closed_pipe(tmp_path: Path) -> None:
     assert process.stderr.read() == ""
     process.stderr.close()
     assert process.wait(timeout=TIMEOUT) == 0
+
+
+@needs_full_device
+@pytest.mark.parametrize(
+    "arguments", [("info", "model.safetensors"), ("train", "--epochs", "1", "--output", "new")]
+)
+def test_a_full_disk_behind_stdout_is_one_line(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    assert run("train", "--epochs", "1", "--quiet", cwd=tmp_path).returncode == 0
+    with Path("/dev/full").open("w") as full:
+        failed = subprocess.run(
+            [*TYPEGRAD, *arguments],
+            cwd=tmp_path,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            timeout=TIMEOUT,
+        )
+    assert failed.returncode == 2
+    assert failed.stderr == "typegrad: stdout cannot be written: No space left on device\n"
+    assert not (tmp_path / "new").exists()
+
+
+@needs_full_device
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [
+        ("train --epochs 1 >&-", 0),
+        ("train --epochs 1 2>&-", 0),
+        ("train --epochs 1 >&- 2>&-", 0),
+        ("info none 2>&-", 2),
+        ("info none 2>/dev/full", 2),
+        ("train --bogus 2>&-", 2),
+    ],
+)
+def test_closed_streams_are_no_error(arguments: str, status: int, tmp_path: Path) -> None:
+    finished = subprocess.run(
+        f"{shlex.quote(sys.executable)} -m typegrad {arguments}",
+        shell=True,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=TIMEOUT,
+    )
+    assert (finished.returncode, finished.stderr) == (status, "")
+    assert (tmp_path / "model.safetensors").exists() == (status == 0)

@@ -49,7 +49,7 @@ def run_train(options: argparse.Namespace) -> int:
     _check_optimizer(options.optimizer, optimizer_options)
     if "early_stopping" in given and not options.validation:
         raise CommandError("--early-stopping needs validation rows, but --validation is 0")
-    shows_bar = not quiet and sys.stderr.isatty()
+    shows_bar = not quiet and sys.stderr is not None and sys.stderr.isatty()
     if not quiet:
         _introduce(table, target, "" if "data" in given else _ATTRIBUTION)
     result = train_table(
