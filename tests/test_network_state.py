@@ -296,3 +296,20 @@ class TestSummary:
         before = network.state_dict()
         assert "(batch, 3)" in network.summary()
         assert_states_equal(network.state_dict(), before)
+
+    def test_it_may_come_between_forward_and_backward(self) -> None:
+        network = tg.NeuralNetwork(
+            tg.Dense(3, 8, tg.Tanh()),
+            tg.BatchNorm(8),
+            tg.Residual(tg.Dropout(0.5)),
+            loss=tg.MSELoss(),
+            dtype=np.float64,
+            seed=0,
+        )
+        network.forward(X, TRAINING)
+        expected = network.backward(np.ones((len(X), 8)))
+        gradients = network.flat.grads.copy()
+        network.zero_grad()
+        network.summary()
+        np.testing.assert_array_equal(network.backward(np.ones((len(X), 8))), expected)
+        np.testing.assert_array_equal(network.flat.grads, gradients)

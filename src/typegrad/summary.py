@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+from typing import Any
+
 import numpy as np
 
 from typegrad.layers import Chain, Layer, named_parts
@@ -50,9 +53,12 @@ def _output_shapes(chain: Chain, dtype: FloatDType) -> list[str]:
         return ["?"] * len(chain.layers)
     x: Array = np.zeros((1, chain.in_features), dtype)
     shapes = []
+    # A copy, whose layers can keep what they like: the network's own may be between forward
+    # and backward. The parameters, which are large and only read, are not copied.
+    shared: dict[int, Any] = {id(each): each for _, each in named_parts(chain, Parameter)}
     # Only the shapes matter: a layer may divide by zero here.
     with np.errstate(all="ignore"):
-        for layer in chain.layers:
+        for layer in deepcopy(chain, shared).layers:
             x = layer.forward(x)
             shapes.append("(" + ", ".join(["batch", *(str(n) for n in x.shape[1:])]) + ")")
     return shapes

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import re
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -25,6 +27,11 @@ class Double(tg.ElementwiseOperation):
 
     def input_grad(self, output_grad: Array, x: Array, y: Array) -> Array:
         return output_grad * 2.0
+
+
+def pickled(operation: Double) -> Double:
+    again: Double = pickle.loads(pickle.dumps(operation))
+    return again
 
 
 class Scripted(tg.ElementwiseOperation):
@@ -198,6 +205,15 @@ def test_backward_checks_output_grad(
 def test_backward_before_forward() -> None:
     with pytest.raises(StateError, match=exactly("Double().backward was called before forward")):
         Double().backward(X32)
+
+
+@pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, pickled])
+def test_a_copy_starts_before_forward(duplicate: Callable[[Double], Double]) -> None:
+    operation = Double()
+    operation.forward(X32)
+    with pytest.raises(StateError):
+        duplicate(operation).backward(X32)
+    operation.backward(X32)
 
 
 def test_a_failed_forward_leaves_the_last_one_in_place() -> None:

@@ -62,9 +62,7 @@ def make_activation(
                 f"{', '.join(ACTIVATIONS)}"
             )
         return ACTIVATIONS[activation]()
-    own = copy(activation)
-    vars(own).pop("_saved", None)
-    return own
+    return copy(activation)
 
 
 def default_initializer(activation: ElementwiseOperation | None) -> Initializer:

@@ -75,6 +75,10 @@ class Operation(ABC):
 
     _saved: tuple[tuple[Array, ...], Array] | None = None
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Copies and pickles start afresh: what `forward` keeps is for this object's `backward`."""
+        return {name: value for name, value in vars(self).items() if name != "_saved"}
+
     def output_shape(self, *input_shapes: Shape) -> Shape | None:
         """Work out the output's shape before anything is computed.
 
