@@ -36,6 +36,7 @@ FIGURES = {
     "examples.calculus.gradient_descent": {"gradient_descent.png", "learning_rates.png"},
     "examples.calculus.mean_squared_error": set(),
     "examples.calculus.vector_functions": set(),
+    "examples.nonlinear_regression.certified_values": {"nonlinear_regression.png"},
 }
 
 
@@ -60,7 +61,7 @@ def test_every_program_is_run() -> None:
     folder = Path(figures.__file__).parent
     programs = {
         f"examples.{path.parent.name}.{path.stem}"
-        for topic in ("book", "calculus")
+        for topic in ("book", "calculus", "nonlinear_regression")
         for path in (folder / topic).glob("*.py")
         if "def main(" in path.read_text(encoding="utf-8")
     }

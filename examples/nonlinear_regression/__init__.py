@@ -1,0 +1,1 @@
+"""The nonlinear regressions of NIST's Statistical Reference Datasets, fitted by autodiff."""
