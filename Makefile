@@ -5,17 +5,18 @@ TRAIN_VENV := .venv-train
 TEST_VENV := .venv
 TEST := $(TEST_VENV)/bin
 
-.PHONY: train test test-all lint types unit examples benchmarks clean
+.PHONY: train test test-all lint types clean
 
 train: $(TRAIN_VENV)/installed
 	mkdir -p out
 	$(TRAIN_VENV)/bin/typegrad train --seed 0 --output out/concrete.safetensors --plot out/concrete.png
 
-test: lint types unit examples benchmarks
+# The tests run every example, a smoke run of every benchmark, and the documentation's code.
+test: lint types
+	$(TEST)/python -m pytest -m "not slow" --cov --cov-fail-under=95
 
 test-all: lint types
 	$(TEST)/python -m pytest
-	$(MAKE) examples benchmarks
 
 lint: $(TEST_VENV)/installed
 	$(TEST)/ruff format --check .
@@ -24,18 +25,6 @@ lint: $(TEST_VENV)/installed
 types: $(TEST_VENV)/installed
 	$(TEST)/mypy src tests examples
 	$(TEST)/pyright
-
-unit: $(TEST_VENV)/installed
-	$(TEST)/python -m pytest -m "not slow" --cov --cov-fail-under=95
-
-examples: $(TEST_VENV)/installed
-	@set -e; for example in $$(grep -l "^def main(" examples/*/*.py); do \
-		module=$$(echo "$${example%.py}" | tr / .); echo "$$module"; \
-		$(TEST)/python -W error -m "$$module" --output out/examples > /dev/null; done
-
-benchmarks: $(TEST_VENV)/installed
-	@set -e; for benchmark in benchmarks/*.py; do \
-		echo "$$benchmark"; $(TEST)/python "$$benchmark" --smoke > /dev/null; done
 
 $(TRAIN_VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(TRAIN_VENV)
