@@ -61,6 +61,20 @@ def test_a_logarithmic_axis_where_it_helps(losses: tuple[float, ...], scale: str
     assert plot_history(history(*losses)).axes[0].get_yscale() == scale
 
 
+@pytest.mark.parametrize(
+    ("last", "labels"), [(0.3, ["0.5", "1", "2", "5"]), (1e-6, ["0.01", "0.0001"])]
+)
+def test_labels_of_a_logarithmic_axis_are_plain_numbers(last: float, labels: list[str]) -> None:
+    figure = plot_history(history(7.0, last))
+    figure.draw_without_rendering()
+    axis = figure.axes[0].yaxis
+    ticks = [*axis.get_major_ticks(), *axis.get_minor_ticks()]
+    shown = {tick.label1.get_text() for tick in ticks} - {""}
+    assert shown >= set(labels)
+    assert not any("$" in label for label in shown)
+    assert ("0.5" in shown) == (last == 0.3)
+
+
 def test_one_epoch_is_a_point() -> None:
     axes = plot_history(history(1.0, validation=[2.0])).axes[0]
     assert [line.get_marker() for line in axes.get_lines()] == ["o", "o"]

@@ -31,6 +31,9 @@ _DPI = 150
 _LOG_RANGE = 10.0
 """A loss that falls by more than this factor is drawn on a logarithmic axis."""
 
+_FEW_DECADES = 1e3
+"""Up to this factor there is room for labels between the powers of ten."""
+
 
 def plot_history(history: History) -> Figure:
     """Draw training and validation loss by epoch, with the epoch whose weights were kept.
@@ -164,8 +167,11 @@ def _draw_losses(axes: Axes, history: History) -> None:
         )
     losses = np.concatenate([training, validation[measured]])
     if losses.min() > 0 and losses.max() > _LOG_RANGE * losses.min():
-        axes.set_yscale("log")
+        axes.set_yscale("log", subs=(2, 5))
         axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_formatter(
+            "{x:g}" if losses.max() < _FEW_DECADES * losses.min() else ""
+        )
     axes.set_xlabel("epoch")
     axes.set_ylabel("loss")
     if len(history) == 1:
