@@ -45,6 +45,13 @@ def test_columns() -> None:
     np.testing.assert_array_equal(history.metrics["validation_rmse"], [np.nan, np.inf])
 
 
+def test_it_shows_how_it_ended_not_every_epoch() -> None:
+    assert repr(make_history()) == (
+        "History(2 epochs, 'converged', training loss 2, validation loss 3, validation rmse inf)"
+    )
+    assert repr(tg.History(seed=0)) == "History(0 epochs, 'finished')"
+
+
 def test_dict_is_strict_json() -> None:
     assert json.loads(json.dumps(make_history().to_dict(), allow_nan=False)) == {
         "seed": 5,

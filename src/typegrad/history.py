@@ -58,7 +58,7 @@ class EpochRecord:
         return {**named, **self.metrics}
 
 
-@dataclass
+@dataclass(repr=False)
 class History:
     """Record of a call of ``Trainer.fit``.
 
@@ -85,6 +85,13 @@ class History:
 
     def __len__(self) -> int:
         return len(self.records)
+
+    def __repr__(self) -> str:
+        shown = [f"{len(self)} {'epoch' if len(self) == 1 else 'epochs'}", repr(self.stop_reason)]
+        if self.records:
+            last = self.records[-1].values()
+            shown += [f"{name.replace('_', ' ')} {value:.4g}" for name, value in last.items()]
+        return f"History({', '.join(shown)})"
 
     @property
     def epochs(self) -> IntArray:
