@@ -119,6 +119,12 @@ def test_errors_name_the_source() -> None:
         Table.from_dataframe(pd.DataFrame([[1]]), source="frame")
 
 
+def test_a_data_frame_has_a_constructor_of_its_own() -> None:
+    message = re.escape("Table got a data frame; Table.from_dataframe(frame) takes one")
+    with pytest.raises(DataError, match=f"^{message}$"):
+        Table(pd.DataFrame({"a": [1]}))
+
+
 def test_row_numbers_must_fit() -> None:
     message = re.escape("row_numbers has shape (2,); the table needs (1,)")
     with pytest.raises(DataError, match=f"^{message}$"):
@@ -270,6 +276,10 @@ def test_describe() -> None:
     ]
     many = Table({"name": [f"n{i}" for i in range(9)]})
     assert many.describe().endswith("9 levels: n0, n1, n2, n3, ...")
+    odd = Table({"name": ["a, b", "O'Hare", 'O\'Hare "N"', "two\nlines", "x" * 50]})
+    assert odd.describe().endswith(
+        """5 levels: O'Hare, 'O\\'Hare "N"', 'a, b', 'two\\nlines', ..."""
+    )
 
 
 def test_from_pandas() -> None:

@@ -78,6 +78,8 @@ class Table:
         source: str | None = None,
         row_numbers: IntArray | None = None,
     ) -> None:
+        if hasattr(columns, "iloc"):
+            raise DataError("Table got a data frame; Table.from_dataframe(frame) takes one")
         pairs: list[tuple[str, object]] = list(
             columns.items() if isinstance(columns, Mapping) else columns
         )
@@ -269,9 +271,15 @@ class Table:
 
 
 def _list_levels(levels: list[str]) -> str:
-    shown = ", ".join(quote(level)[1:-1] for level in levels[:_LEVELS_SHOWN])
+    shown = ", ".join(_show(level) for level in levels[:_LEVELS_SHOWN])
     more = ", ..." if len(levels) > _LEVELS_SHOWN else ""
     return f"{len(levels)} {'level' if len(levels) == 1 else 'levels'}: {shown}{more}"
+
+
+def _show(level: str) -> str:
+    """Show a level as it is, but in quotes where it would not be told from its neighbours."""
+    quoted = quote(level)
+    return level if quoted[1:-1] == level and "," not in level else quoted
 
 
 def _check_names(names: list[Any], prefix: str) -> None:
