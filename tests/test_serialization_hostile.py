@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import errno
 import json
+import os
 import struct
 import tracemalloc
 from collections.abc import Callable
@@ -204,6 +206,17 @@ def test_files_that_cannot_be_opened(tmp_path: Path, monkeypatch: pytest.MonkeyP
         load(tmp_path)
     with pytest.raises(tg.DataError, match=r"cannot be read: File name too long$"):
         load(tmp_path / ("x" * 256))
+
+
+def test_a_file_without_permission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "model").touch()
+
+    def refuse(*_: object) -> None:  # root may read everything, so a mode would not do
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(tg.DataError, match=r"model cannot be read: Permission denied$"):
+        load(tmp_path / "model")
 
 
 # --- well-formed files with a right checksum that say wrong things --------------------------

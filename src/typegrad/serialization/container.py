@@ -100,6 +100,8 @@ def _check_is_file(file: Path) -> None:
         raise DataError(f"{file}: there is no such file")
     if not file.is_file():
         raise DataError(f"{file} is no file; give a file that typegrad saved")
+    with file.open("rb"):  # safetensors says of a file without permission that there is none
+        pass
 
 
 def _header(metadata: Mapping[str, str] | None) -> dict[str, Any]:
