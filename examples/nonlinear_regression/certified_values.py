@@ -43,7 +43,7 @@ def draw_fits(fits: Mapping[str, Fits]) -> Figure:
     figure, axes = panels(2, 3, 4.0, 3.0)
     for panel, name in zip(axes, DRAWN, strict=True):
         _draw_fit(panel, load(name), fits[name][1])
-    axes[0].legend(frameon=False)
+    axes[1].legend(frameon=False, loc="lower left")  # where there is room
     return figure
 
 
