@@ -162,7 +162,10 @@ class LeCunUniform:
 
 
 def orthogonalize(draw: Array, gain: float) -> Array:
-    """Nearest matrix with orthonormal rows or columns, times `gain`; leading axes are rows."""
+    """Orthonormal rows or columns of the draw's QR decomposition, times `gain`.
+
+    All axes but the last are taken together as rows.
+    """
     rows = draw.reshape(-1, draw.shape[-1])
     tall = rows if rows.shape[0] >= rows.shape[1] else rows.T
     q, r = np.linalg.qr(tall)

@@ -12,8 +12,7 @@ TWO_OVER_SQRT_PI = 1.1283791670955126
 # Rational Chebyshev approximations of W. J. Cody, "Rational Chebyshev approximations
 # for the error function", Mathematics of Computation 23 (1969), 631-637; highest power
 # first. erf(x) = x P1(x^2) / Q1(x^2) for |x| <= 0.5, then
-# erfc(x) = exp(-x^2) P2(x) / Q2(x) up to 4, then
-# erfc(x) = exp(-x^2) / x (1 / sqrt(pi) + P3(1/x^2) / (x^2 Q3(1/x^2))).
+# erfc(x) = exp(-x^2) P2(x) / Q2(x) up to 4. Cody's third formula, for larger x, is not needed.
 _P1 = (
     1.85777706184603153e-1, 3.16112374387056560e0, 1.13864154151050156e2,
     3.77485237685302021e2, 3.20937758913846947e3,
