@@ -138,7 +138,7 @@ ROWS: list[Row] = [
                 Softmax,
                 (np.array(1.0),),
                 ShapeError,
-                "Softmax(axis=-1): the input of shape () has no axis -1",
+                "Softmax(axis=-1): an input of shape () does not have that axis",
             )
         ],
     ),
@@ -154,7 +154,7 @@ ROWS: list[Row] = [
                 lambda: Softmax(axis=2),
                 (sample(3, 4),),
                 ShapeError,
-                "Softmax(axis=2): the input of shape (3, 4) has no axis 2",
+                "Softmax(axis=2): an input of shape (3, 4) does not have that axis",
             )
         ],
     ),

@@ -8,10 +8,10 @@ from typing import Literal
 
 import numpy as np
 
-from typegrad.errors import ShapeError
 from typegrad.operations.base import ElementwiseOperation
+from typegrad.operations.scan import AlongAxis
 from typegrad.operations.special import erf
-from typegrad.types import Array, Shape
+from typegrad.types import Array
 
 
 class Sigmoid(ElementwiseOperation):
@@ -163,21 +163,11 @@ class Softplus(ElementwiseOperation):
         return output_grad * Sigmoid().forward(x)
 
 
-@dataclass(frozen=True)
-class Softmax(ElementwiseOperation):
+class Softmax(AlongAxis):
     """Exponentials scaled to sum to one along `axis`: y_i = exp(x_i) / sum_j exp(x_j).
 
     dL/dx_i = y_i * (dL/dy_i - sum_j dL/dy_j * y_j).
     """
-
-    axis: int = -1
-
-    def output_shape(self, *input_shapes: Shape) -> Shape | None:
-        """Shape of the input, which must have the axis."""
-        (shape,) = input_shapes
-        if not -len(shape) <= self.axis < len(shape):
-            raise ShapeError(f"{self}: the input of shape {shape} has no axis {self.axis}")
-        return shape
 
     def output(self, x: Array) -> Array:
         exponentials: Array = np.exp(x - np.max(x, axis=self.axis, keepdims=True))

@@ -9,7 +9,7 @@ import numpy as np
 from typegrad.errors import ShapeError
 from typegrad.operations.base import ElementwiseOperation, UnaryOperation
 from typegrad.operations.indexing import ScatterAdd
-from typegrad.operations.shape import axis_from_start
+from typegrad.operations.shape import axis_from_start, inverse_order
 from typegrad.types import Array, IntArray, Shape
 
 
@@ -55,7 +55,7 @@ class DiagonalOperation(UnaryOperation):
         key = (..., *_places(rows, columns, self.offset))
         matrices = ScatterAdd(key, (*batch, rows, columns)).forward(diagonal)
         order = (*others, self.axis1 % len(shape), self.axis2 % len(shape))
-        return np.transpose(matrices, tuple(map(order.index, range(len(order)))))
+        return np.transpose(matrices, inverse_order(order))
 
 
 class Diagonal(DiagonalOperation):

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
-from typegrad.errors import ShapeError
-from typegrad.operations.base import ElementwiseOperation
 from typegrad.operations.reductions import NonEmptyReduction
-from typegrad.types import Array, Shape
+from typegrad.operations.scan import AlongAxis
+from typegrad.types import Array
 
 
 class Extremum(NonEmptyReduction):
@@ -41,21 +38,12 @@ class Min(Extremum):
         return smallest
 
 
-@dataclass(frozen=True)
-class Sort(ElementwiseOperation):
+class Sort(AlongAxis):
     """Elements along `axis` in ascending order.
 
     The sort is stable: equal elements keep their order, and each gets the gradient of its
     own place, as in PyTorch's ``sort(stable=True)`` and in JAX.
     """
-
-    axis: int = -1
-
-    def output_shape(self, *input_shapes: Shape) -> Shape | None:
-        (shape,) = input_shapes
-        if not -len(shape) <= self.axis < len(shape):
-            raise ShapeError(f"{self}: an input of shape {shape} does not have that axis")
-        return shape
 
     def output(self, x: Array) -> Array:
         return np.sort(x, axis=self.axis, kind="stable")

@@ -14,6 +14,7 @@ from typegrad.operations.base import (
     Operation,
     UnaryOperation,
 )
+from typegrad.operations.linear import broadcast_batches
 from typegrad.types import Array, Shape
 
 # The derivatives are those of M. B. Giles, "Collected matrix derivative results for forward
@@ -64,13 +65,7 @@ class Solve(BinaryOperation):
                 f"{self}: left has shape {left} and right has shape {right}; expected right of "
                 f"shape (..., {left[-1]}, m) or ({left[-1]},)"
             )
-        try:
-            batch = np.broadcast_shapes(left[:-2], matrix[:-2])
-        except ValueError:
-            raise ShapeError(
-                f"{self}: left has shape {left} and right has shape {right}; "
-                f"the batch axes {left[:-2]} and {matrix[:-2]} cannot be broadcast"
-            ) from None
+        batch = broadcast_batches(self, left, matrix)
         return (*batch, *(matrix[-2:] if len(right) > 1 else right))
 
     def output(self, left: Array, right: Array) -> Array:

@@ -39,14 +39,7 @@ class MatMul(BinaryOperation):
                 f"{self}: left has shape {left} and right has shape {right}; the last axis "
                 f"of left ({left[-1]}) must equal the last but one of right ({right[-2]})"
             )
-        try:
-            batch = np.broadcast_shapes(left[:-2], right[:-2])
-        except ValueError:
-            raise ShapeError(
-                f"{self}: left has shape {left} and right has shape {right}; "
-                f"the batch axes {left[:-2]} and {right[:-2]} cannot be broadcast"
-            ) from None
-        return (*batch, left[-2], right[-1])
+        return (*broadcast_batches(self, left, right), left[-2], right[-1])
 
     def output(self, left: Array, right: Array) -> Array:
         return left @ right
@@ -114,3 +107,14 @@ def linear_output_shape(operation: object, x: Shape, weight: Shape, *bias: Shape
             f"since its weight has shape {weight}"
         )
     return (x[0], out_features)
+
+
+def broadcast_batches(operation: object, left: Shape, right: Shape) -> Shape:
+    """Broadcast shape of the axes before the matrices', or `ShapeError`."""
+    try:
+        return np.broadcast_shapes(left[:-2], right[:-2])
+    except ValueError:
+        raise ShapeError(
+            f"{operation}: left has shape {left} and right has shape {right}; "
+            f"the batch axes {left[:-2]} and {right[:-2]} cannot be broadcast"
+        ) from None

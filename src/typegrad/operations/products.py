@@ -13,6 +13,7 @@ import numpy as np
 
 from typegrad.errors import ShapeError
 from typegrad.operations.base import BinaryOperation, NaryOperation
+from typegrad.operations.shape import inverse_order
 from typegrad.types import Array, Shape
 
 OPTIMIZE_FROM = 10_000
@@ -192,7 +193,7 @@ class Tensordot(BinaryOperation):
         # Its last axes are right's summed axes, in right's order.
         partner = dict(zip(summed_right, summed_left, strict=True))
         order = (*kept_left, *(partner[axis] for axis in sorted(summed_right)))
-        return np.transpose(grad, tuple(map(order.index, range(len(order)))))
+        return np.transpose(grad, inverse_order(order))
 
     def right_grad(self, output_grad: Array, left: Array, right: Array, y: Array) -> Array:
         summed_left, summed_right = self._summed(left.shape, right.shape)
@@ -202,7 +203,7 @@ class Tensordot(BinaryOperation):
         # Its first axes are left's summed axes, in left's order.
         partner = dict(zip(summed_left, summed_right, strict=True))
         order = (*(partner[axis] for axis in sorted(summed_left)), *kept_right)
-        return np.transpose(grad, tuple(map(order.index, range(len(order)))))
+        return np.transpose(grad, inverse_order(order))
 
     def _summed(self, left: Shape, right: Shape) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Axes to sum over, counted from 0."""

@@ -9,12 +9,13 @@ import numpy as np
 from typegrad.errors import ShapeError
 from typegrad.operations.base import ElementwiseOperation
 from typegrad.operations.reductions import Reduction
+from typegrad.operations.shape import inverse_order
 from typegrad.types import Array, Shape
 
 
 @dataclass(frozen=True)
-class Scan(ElementwiseOperation):
-    """Base of operations that run along an axis."""
+class AlongAxis(ElementwiseOperation):
+    """Base of operations whose elements depend on others along an axis."""
 
     axis: int = -1
 
@@ -25,7 +26,7 @@ class Scan(ElementwiseOperation):
         return shape
 
 
-class Cumsum(Scan):
+class Cumsum(AlongAxis):
     """Running sum along `axis`;  dL/dx_i = sum of dL/dy_k for k >= i."""
 
     def output(self, x: Array) -> Array:
@@ -35,7 +36,7 @@ class Cumsum(Scan):
         return np.flip(np.cumsum(np.flip(output_grad, self.axis), axis=self.axis), self.axis)
 
 
-class Cumprod(Scan):
+class Cumprod(AlongAxis):
     """Running product along `axis`.
 
     dL/dx_i = sum over k >= i of dL/dy_k times the product of x_j over j <= k, j != i. There is
@@ -70,9 +71,7 @@ class Prod(Reduction):
         factors = np.reshape(rows, (*[x.shape[axis] for axis in kept], self.count(x.shape)))
         before = _products_before(factors)
         after = np.flip(_products_before(np.flip(factors, -1)), -1)
-        others = np.transpose(
-            np.reshape(before * after, rows.shape), tuple(map(order.index, range(len(order))))
-        )
+        others = np.transpose(np.reshape(before * after, rows.shape), inverse_order(order))
         return self.spread(output_grad, x) * others
 
 

@@ -32,8 +32,7 @@ class Transpose(UnaryOperation):
         return np.transpose(x, self._order(len(x.shape)))
 
     def input_grad(self, output_grad: Array, x: Array, y: Array) -> Array:
-        order = self._order(len(x.shape))
-        return np.transpose(output_grad, tuple(map(order.index, range(len(order)))))
+        return np.transpose(output_grad, inverse_order(self._order(len(x.shape))))
 
     def _order(self, ndim: int) -> tuple[int, ...]:
         if self.axes is None:
@@ -159,8 +158,7 @@ class Squeeze(UnaryOperation):
         (shape,) = input_shapes
         if self.axis is None:
             return tuple(length for length in shape if length != 1)
-        given = self.axis if isinstance(self.axis, tuple) else (self.axis,)
-        axes = {axis_from_start(self, axis, len(shape)) for axis in given}
+        axes = axes_from_start(self, self.axis, len(shape))
         if any(shape[axis] != 1 for axis in axes):
             raise ShapeError(f"{self}: the input has shape {shape}; expected length 1 there")
         return tuple(length for axis, length in enumerate(shape) if axis not in axes)
@@ -180,10 +178,7 @@ class Flip(ElementwiseOperation):
 
     def output_shape(self, *input_shapes: Shape) -> Shape | None:
         (shape,) = input_shapes
-        given = self.axis if isinstance(self.axis, tuple) else (self.axis,)
-        for axis in given:
-            if axis is not None:
-                axis_from_start(self, axis, len(shape))
+        axes_from_start(self, self.axis, len(shape))
         return shape
 
     def output(self, x: Array) -> Array:
@@ -205,10 +200,7 @@ class Roll(ElementwiseOperation):
 
     def output_shape(self, *input_shapes: Shape) -> Shape | None:
         (shape,) = input_shapes
-        given = self.axis if isinstance(self.axis, tuple) else (self.axis,)
-        for axis in given:
-            if axis is not None:
-                axis_from_start(self, axis, len(shape))
+        axes_from_start(self, self.axis, len(shape))
         return shape
 
     def output(self, x: Array) -> Array:
@@ -225,3 +217,18 @@ def axis_from_start(operation: object, axis: int, ndim: int) -> int:
     if not -ndim <= axis < ndim:
         raise ShapeError(f"{operation}: an array with {ndim} axes has no axis {axis}")
     return axis % ndim
+
+
+def axes_from_start(
+    operation: object, axes: int | tuple[int, ...] | None, ndim: int
+) -> tuple[int, ...]:
+    """Numbers of one axis, several, or all (None), counted from 0."""
+    if axes is None:
+        return tuple(range(ndim))
+    given = axes if isinstance(axes, tuple) else (axes,)
+    return tuple(axis_from_start(operation, axis, ndim) for axis in given)
+
+
+def inverse_order(order: tuple[int, ...]) -> tuple[int, ...]:
+    """Order of axes that undoes a transposition by `order`."""
+    return tuple(map(order.index, range(len(order))))
