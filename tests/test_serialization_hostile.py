@@ -378,7 +378,10 @@ HOSTILE: dict[str, tuple[Callable[[Content_], None], str]] = {
     "nested deeply": (set_at("network", "layers", 0, value=nested(150)), "Dense has the arguments"),
     "nested more deeply": (set_at("network", "layers", 0, value=nested(230)), "nested|arguments"),
     "network without loss": (drop("network", "loss"), "the network has the fields"),
-    "network that is a list": (set_at("network", value=[]), "the network has the fields list"),
+    "network that is a list": (
+        set_at("network", value=[]),
+        "the network is a list; expected an object",
+    ),
     "unknown part": (set_at("macro", value="x"), "its description has the entries"),
     "unknown optimizer": (
         set_at("optimizer", "config", "class", value="Popen"),

@@ -212,7 +212,7 @@ def fields_of(data: object, names: set[str], place: str) -> Mapping[str, Any]:
     if set(data) != names:
         given = ", ".join(sorted(quote(name) for name in data))
         raise FileFormatError(
-            f"{place} has the fields {given}; expected {', '.join(sorted(names))}"
+            f"{place} has the fields {given:.200}; expected {', '.join(sorted(names))}"
         )
     return data
 

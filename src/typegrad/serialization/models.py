@@ -10,6 +10,7 @@ from typing import Any, cast
 import numpy as np
 
 from typegrad.data import Standardizer, TableEncoder
+from typegrad.data.encoded_column import fields_of
 from typegrad.errors import DataError, FileFormatError, StateError, TypegradError
 from typegrad.history import EpochRecord, History
 from typegrad.initializers import Zeros
@@ -81,7 +82,7 @@ def restore_network(
     FileFormatError
         If description and tensors do not fit each other, or make no network.
     """
-    parts = _fields(description, {"layers", "loss", "dtype"}, "the network")
+    parts = fields_of(description, {"layers", "loss", "dtype"}, "the network")
     state = _without_prefix("network", tensors)
     budget = _Budget(sum(tensor.size for tensor in tensors.values()))
     decoder = Decoder(definitions, max(_SMALL, budget.elements), budget.add)
@@ -210,7 +211,7 @@ def restore_optimizer(
     FileFormatError
         If it cannot come from `describe_optimizer`.
     """
-    parts = _fields(description, {"config", "state"}, "the optimizer")
+    parts = fields_of(description, {"config", "state"}, "the optimizer")
     arrays = _without_prefix("optimizer", tensors)
     parameters = network.flat.values
     try:
@@ -259,7 +260,7 @@ def restore_history(description: object) -> History:
         If it cannot come from `describe_history`.
     """
     names = {"seed", "stop_reason", "best_epoch", "notes", "records"}
-    parts = _fields(description, names, "the history")
+    parts = fields_of(description, names, "the history")
     best, notes, records = parts["best_epoch"], parts["notes"], parts["records"]
     fits = (
         isinstance(parts["seed"], int)
@@ -280,7 +281,7 @@ def restore_history(description: object) -> History:
 
 
 def _record(data: object) -> EpochRecord:
-    values = _fields(data, {field.name for field in fields(EpochRecord)}, "the history's record")
+    values = fields_of(data, {field.name for field in fields(EpochRecord)}, "the history's record")
     try:
         loss = values["validation_loss"]
         return EpochRecord(
@@ -310,7 +311,7 @@ def restore_table_model(description: object, network: NeuralNetwork) -> TableMod
     FileFormatError
         If the description is wrong or does not fit the network.
     """
-    parts = _fields(description, {"encoder", "details"}, "the table")
+    parts = fields_of(description, {"encoder", "details"}, "the table")
     details = Decoder({}, 0, lambda layer: None).decode(parts["details"], "details")
     if not isinstance(details, dict):
         raise FileFormatError("the table's details are not such")
@@ -319,13 +320,6 @@ def restore_table_model(description: object, network: NeuralNetwork) -> TableMod
         return TableModel(network, encoder, details)
     except TypegradError as error:
         raise FileFormatError(str(error)) from error
-
-
-def _fields(data: object, names: set[str], place: str) -> dict[str, Any]:
-    if not isinstance(data, dict) or data.keys() != names:
-        given = sorted(data) if isinstance(data, dict) else type(data).__name__
-        raise FileFormatError(f"{place} has the fields {given!s:.200}; expected {sorted(names)}")
-    return data
 
 
 def _prefixed(prefix: str, arrays: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
