@@ -14,6 +14,7 @@ from typegrad.network import NeuralNetwork
 from typegrad.types import Array
 
 ROWS_AT_A_TIME = 8192
+"""Rows that pass through a network together where nothing is trained, to bound memory."""
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from typegrad.callbacks import Callback, EarlyStopping
 from typegrad.data import Standardizer, Table, TableEncoder
 from typegrad.data.encoder import Categories
 from typegrad.errors import DataError
+from typegrad.evaluation import ROWS_AT_A_TIME
 from typegrad.history import History
 from typegrad.layers import ActivationName, ColumnEmbedding, Dense, Dropout, Layer
 from typegrad.losses import Loss, PoissonNLLLoss
@@ -272,7 +273,8 @@ def _compare(
     compared: dict[str, dict[str, dict[str, float]]] = {}
     for name, table in parts.items():
         features, actual = data[name]
-        predicted = network.loss.point_predictions(network.predict(features, batch_size=8192))
+        outputs = network.predict(features, batch_size=ROWS_AT_A_TIME)
+        predicted = network.loss.point_predictions(outputs)
         compared[name] = {NETWORK: measure(predicted, actual)}
         if linear is not None:
             compared[name][LINEAR] = measure(linear.predict(table), actual)
