@@ -164,9 +164,16 @@ class TestDType:
         assert small().dtype == np.float32
 
     @pytest.mark.parametrize(
-        ("dtype", "name"), [(int, "int64"), (np.float16, "float16"), (complex, "complex128")]
+        ("dtype", "name"),
+        [
+            (int, "int64"),
+            (np.float16, "float16"),
+            (complex, "complex128"),
+            (None, "None"),
+            ("flaot32", "'flaot32'"),
+        ],
     )
-    def test_other_dtypes(self, dtype: type, name: str) -> None:
+    def test_other_dtypes(self, dtype: Any, name: str) -> None:
         message = f"NeuralNetwork: dtype is {name}; expected float32 or float64"
         with pytest.raises(DTypeError, match=exactly(message)):
             small(dtype=dtype)

@@ -317,7 +317,10 @@ HOSTILE: dict[str, tuple[Callable[[Content_], None], str]] = {
         "layer 0: Dense is not described by its arguments",
     ),
     "wrong type": (in_layer(0, "in_features", "three"), "layer 0: Dense cannot be made: "),
-    "a fraction for a size": (in_layer(0, "in_features", 3.0), "the network cannot be made"),
+    "a fraction for a size": (
+        in_layer(0, "in_features", 3.0),
+        "Dense cannot be made: Parameter: shape",
+    ),
     "negative": (in_layer(0, "in_features", -3), "layer 0: Dense cannot be made: .*expected 1"),
     "layers that do not fit": (
         in_layer(3, "in_features", 3),

@@ -13,6 +13,7 @@ from typegrad.errors import DTypeError, ShapeError, StateError
 from typegrad.layers import INFERENCE, Buffer, Chain, Layer, LayerLike, Mode, named_parts
 from typegrad.losses.base import Loss
 from typegrad.operations.parameter import FlatParameters, Parameter
+from typegrad.options import check_float_dtype
 from typegrad.summary import summarize
 from typegrad.types import AnyArray, Array, FloatDType, Vector
 
@@ -144,6 +145,15 @@ class NeuralNetwork:
             What the loss says the outputs mean, of the network's dtype: for most losses the
             predicted targets (n, out_features), for `GaussianNLLLoss` means and standard
             deviations, for `PoissonNLLLoss` rates, for `CrossEntropyLoss` probabilities.
+
+        Raises
+        ------
+        ShapeError
+            If `x` does not have the features that the network takes.
+        DTypeError
+            If `x` does not hold real numbers.
+        StateError
+            If a scaler is not fitted.
         """
         if batch_size is not None and batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}; expected 1 or more, or None")
@@ -325,8 +335,4 @@ def _listed(layers: tuple[Any, ...]) -> list[Any]:
 
 
 def _checked_dtype(dtype: npt.DTypeLike) -> FloatDType:
-    checked: Any = np.dtype(dtype)
-    if checked not in (np.float32, np.float64):
-        raise DTypeError(f"NeuralNetwork: dtype is {checked}; expected float32 or float64")
-    result: FloatDType = checked
-    return result
+    return check_float_dtype("NeuralNetwork", dtype)

@@ -10,7 +10,10 @@ from typing import Any, ClassVar, NoReturn, Self, TypeVar
 
 import numpy as np
 
-__all__ = ["Configured", "Interval", "check_count"]
+from typegrad.errors import DTypeError
+from typegrad.types import FloatDType
+
+__all__ = ["Configured", "Interval", "check_count", "check_float_dtype"]
 
 
 def check_count(name: str, value: object, at_least: int = 1) -> int:
@@ -18,6 +21,25 @@ def check_count(name: str, value: object, at_least: int = 1) -> int:
     if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < at_least:
         raise ValueError(f"{name} is {value!r}; expected a whole number of {at_least} or more")
     return int(value)
+
+
+def check_float_dtype(owner: str, dtype: Any) -> FloatDType:
+    """Require float32 or float64, however it is given; return NumPy's dtype object.
+
+    Raises
+    ------
+    DTypeError
+        If it is another, none at all, or None, which NumPy takes for float64.
+    """
+    try:
+        wanted: Any = None if dtype is None else np.dtype(dtype)
+    except TypeError:
+        wanted = None
+    if wanted not in (np.float32, np.float64):
+        given = repr(dtype) if wanted is None else wanted
+        raise DTypeError(f"{owner}: dtype is {given}; expected float32 or float64")
+    checked: FloatDType = wanted
+    return checked
 
 
 @dataclass(frozen=True)

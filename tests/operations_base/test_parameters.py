@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 import re
+from typing import Any
 
 import numpy as np
 import pytest
@@ -65,6 +66,18 @@ def test_no_parameters() -> None:
 def test_size_and_text() -> None:
     assert [parameter.size for parameter in three()[0]] == [6, 3, 1]
     assert str(three()[0][1]) == "Parameter(shape=(3,), decay=False)"
+
+
+@pytest.mark.parametrize("shape", [(2, 2.5), (2, -1), (2, "3"), (2, True), (2, None)])
+def test_lengths_are_whole_numbers(shape: Any) -> None:
+    message = f"Parameter: shape[1] is {shape[1]!r}; expected a whole number of 0 or more"
+    with pytest.raises(ValueError, match=re.escape(message) + "$"):
+        tg.Parameter(shape, Zeros())
+
+
+def test_numpys_whole_numbers_are_lengths() -> None:
+    shape: Any = (np.int64(2), np.uint8(3))
+    assert str(tg.Parameter(shape, Zeros()).shape) == "(2, 3)"
 
 
 def test_a_parameter_has_no_memory_before_it_is_bound() -> None:

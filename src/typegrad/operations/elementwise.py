@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from typegrad.errors import DTypeError
 from typegrad.operations.base import ElementwiseOperation
+from typegrad.options import check_float_dtype
 from typegrad.types import Array, FloatDType
 
 
@@ -159,10 +159,7 @@ class AsType(ElementwiseOperation):
     dtype: FloatDType
 
     def __init__(self, dtype: FloatDType | type[np.float32] | type[np.float64]) -> None:
-        wanted = np.dtype(dtype)
-        if wanted not in (np.float32, np.float64):
-            raise DTypeError(f"AsType: dtype is {wanted}; expected float32 or float64")
-        object.__setattr__(self, "dtype", wanted)
+        object.__setattr__(self, "dtype", check_float_dtype("AsType", dtype))
 
     def output(self, x: Array) -> Array:
         converted: Array = x.astype(self.dtype)

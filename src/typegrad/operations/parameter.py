@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from typegrad.errors import ShapeError, StateError
+from typegrad.options import check_count
 from typegrad.types import Array, FloatDType, Shape, Vector
 
 Initializer = Callable[[Shape, np.random.Generator], Array]
@@ -30,10 +31,18 @@ class Parameter:
     decay
         Whether weight decay applies. Convention: yes for weights, no for biases, for
         the gains of normalisation layers and for anything else that shifts or scales.
+
+    Raises
+    ------
+    ValueError
+        If a length is not a whole number, or negative.
     """
 
     def __init__(self, shape: Shape, initializer: Initializer, *, decay: bool = True) -> None:
-        self.shape = tuple(shape)
+        self.shape = tuple(
+            check_count(f"Parameter: shape[{axis}]", length, at_least=0)
+            for axis, length in enumerate(shape)
+        )
         self.initializer = initializer
         self.decay = decay
         self._value: Array | None = None
