@@ -26,12 +26,16 @@ _SPLIT_STREAM = 0x5B11
 
 @dataclass(frozen=True)
 class FitData:
-    """Training and validation data as the engine takes them; targets in their own units too."""
+    """Training and validation data as the engine takes them; targets in their own units too.
+
+    The notes say what was converted.
+    """
 
     training: TrainingData
     targets: npt.NDArray[np.float64]
     validation: TrainingData | None
     validation_targets: npt.NDArray[np.float64]
+    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,6 @@ def prepare(
     validation_data: Examples | None = None,
     validation_split: float | None = None,
     seed: int = 0,
-    notes: list[str] | None = None,
 ) -> FitData:
     """Check and split the data, fit scalers on the training rows, convert.
 
@@ -73,8 +76,6 @@ def prepare(
         validation = _as_raw(validation_data, "validation ")
     elif validation_split is not None:
         raw, validation = _split(raw, validation_split, seed)
-    if notes is not None:
-        notes.extend(_conversion_notes(network, raw))
     with _scalers_restored_on_error(network):
         _fit_scalers(network, raw)
         return FitData(
@@ -82,6 +83,7 @@ def prepare(
             targets=_own_units(raw),
             validation=None if validation is None else _convert(network, validation, "validation "),
             validation_targets=np.zeros(0) if validation is None else _own_units(validation),
+            notes=_conversion_notes(network, raw),
         )
 
 
@@ -223,10 +225,10 @@ def _own_units(raw: _Raw) -> npt.NDArray[np.float64]:
     return raw.targets.astype(np.float64, copy=False)
 
 
-def _conversion_notes(network: NeuralNetwork, raw: _Raw) -> list[str]:
+def _conversion_notes(network: NeuralNetwork, raw: _Raw) -> tuple[str, ...]:
     named = (("x", raw.inputs), ("y", raw.targets))
-    return [
+    return tuple(
         f"{name} converted from {data.dtype} to the network's {network.dtype}"
         for name, data in named
         if data.dtype != network.dtype
-    ]
+    )

@@ -189,8 +189,8 @@ class Trainer:
             validation_data=validation_data,
             validation_split=validation_split,
             seed=history.seed,
-            notes=history.notes,
         )
+        history.notes.extend(data.notes)
         run = _Run(
             self,
             data,
