@@ -141,9 +141,10 @@ def _check_range(converted: AnyArray, given: AnyArray, name: str) -> None:
     """Require that finite numbers stayed finite when they were converted."""
     bad = _first_nonfinite(converted)
     if bad is not None:
+        wider = ", or build the network with dtype=float64" if converted.itemsize < 8 else ""
         raise DataError(
             f"{name} has {given[bad]} at {_place(bad)}, which is too large for the network's "
-            f"{converted.dtype}; rescale it, or build the network with dtype=float64"
+            f"{converted.dtype}; rescale it{wider}"
         )
 
 
@@ -203,6 +204,8 @@ def _convert(network: NeuralNetwork, raw: _Raw, prefix: str) -> TrainingData:
         targets = network.prepare_targets(raw.targets, f"{prefix}y")
         _check_range(inputs, raw.inputs, f"{prefix}x")
         _check_range(targets, raw.targets, f"{prefix}y")
+        # Predictions are in the target's own units, but of the network's dtype.
+        _check_range(raw.targets.astype(network.dtype), raw.targets, f"{prefix}y")
         outputs = network.forward(inputs[:1])
     network.loss.check_shapes((len(inputs), *outputs.shape[1:]), targets.shape)
     network.loss.check_targets(targets)

@@ -43,6 +43,21 @@ def test_a_table_without_the_target_can_be_predicted_but_not_evaluated() -> None
         model().predict(tg.Table({"z": [5.0]}))
 
 
+@pytest.mark.parametrize("scaled", [False, True])
+@pytest.mark.parametrize("value", [1e300, -1e32])
+def test_a_number_that_the_network_cannot_compute_with(value: float, scaled: bool) -> None:
+    scaler = tg.Standardizer().fit(ENCODER.features(TABLE)) if scaled else None
+    network = tg.NeuralNetwork(tg.Dense(1, 1), loss=tg.MSELoss(), seed=0, input_scaler=scaler)
+    far = tg.Table({"x": [0.0, value]}, source="far.csv")
+    with pytest.raises(tg.DataError) as caught:
+        TableModel(network, ENCODER).predict(far)
+    assert str(caught.value) == (
+        f"far.csv: row 2, column 'x': {value:g} is too large for the network's float32; "
+        "correct it or leave it empty"
+    )
+    assert np.isfinite(TableModel(network, ENCODER).predict(tg.Table({"x": [1e28]}))).all()
+
+
 def test_network_and_encoder_must_fit() -> None:
     wide = tg.NeuralNetwork(tg.Dense(2, 1), loss=tg.MSELoss())
     with pytest.raises(tg.ShapeError, match="takes 2 features, but the encoder gives 1"):

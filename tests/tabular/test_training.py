@@ -304,6 +304,14 @@ def test_callbacks_and_progress(capsys: pytest.CaptureFixture[str]) -> None:
 
 # --- what cannot be done --------------------------------------------------------------------
 
+
+def with_last(column: str, value: float) -> tg.Table:
+    """Forty rows, of which the last has an odd number in one column."""
+    columns = {"x": np.arange(40.0), "y": np.arange(40.0) % 7}
+    columns[column][-1] = value
+    return tg.Table(columns, source="a.csv")
+
+
 WRONG: dict[str, tuple[Callable[[], object], type[Exception], str]] = {
     "no such target": (lambda: quick(target="weight"), tg.DataError, "no column 'weight'"),
     "one row": (
@@ -359,6 +367,22 @@ WRONG: dict[str, tuple[Callable[[], object], type[Exception], str]] = {
         lambda: quick(optimizer="lbfgs", schedule="cosine"),
         ValueError,
         "optimizer 'lbfgs' searches its step itself; it takes no schedule",
+    ),
+    "number out of range": (
+        lambda: quick(with_last("x", -1e300), "y", seed=8),
+        tg.DataError,
+        r"^a.csv: row 40, column 'x': -1e\+300 is too large for the network's float32; correct it",
+    ),
+    "target out of range": (
+        lambda: quick(with_last("y", 1e40), "y"),
+        tg.DataError,
+        r"^a.csv: row 40, column 'y': 1e\+40 is too large to be predicted in float32; "
+        "rescale the column, or train with dtype float64$",
+    ),
+    "target out of any range": (
+        lambda: quick(with_last("y", 1e160), "y", dtype="float64"),
+        tg.DataError,
+        "1e.160 is too large to be predicted in float64; rescale the column$",
     ),
     "diverges": (
         lambda: quick(learning_rate=1e30, epochs=5),

@@ -39,8 +39,14 @@ def make_data() -> tuple[Array, Array]:
     return x, x[:, :1]
 
 
-def make_network(*layers: Any, loss: tg.Loss | None = None, dtype: Any = np.float64) -> Any:
-    return tg.NeuralNetwork(*layers, loss=loss or tg.MSELoss(), seed=0, dtype=dtype)
+def make_network(
+    *layers: Any,
+    loss: tg.Loss | None = None,
+    dtype: Any = np.float64,
+    scaler: tg.Standardizer | None = None,
+) -> Any:
+    chosen = loss or tg.MSELoss()
+    return tg.NeuralNetwork(*layers, loss=chosen, seed=0, dtype=dtype, target_scaler=scaler)
 
 
 def positive_dense() -> tg.Dense:
@@ -317,5 +323,11 @@ def test_numbers_out_of_the_networks_range() -> None:
         "rescale it, or build the network with dtype=float64"
     )
     x, y = make_data()
+    scaled = make_network(tg.Dense(2, 1), dtype=np.float32, scaler=tg.Standardizer())
+    with pytest.raises(tg.DataError, match=r"^y has -?\d\.\d+e\+\d+ at row 0, column 0, which is"):
+        tg.Trainer(scaled, tg.SGD(0.01)).fit(x, y * 1e60, epochs=1)
+    wide = make_network(tg.Dense(2, 1), scaler=tg.Standardizer())
+    with pytest.raises(tg.DataError, match=r"is too large for the network's float64; rescale it$"):
+        tg.Trainer(wide, tg.SGD(0.01)).fit(x, np.sign(y) * 1.7e308, epochs=1)
     with pytest.raises(tg.DataError, match=r"^validation y has -1e\+39 at row 18, column 0, which"):
         trainer.fit(x, y, epochs=1, validation_data=(x, np.where(y == 0, -1e39, y)))

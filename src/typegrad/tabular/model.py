@@ -9,13 +9,18 @@ import numpy as np
 
 from typegrad.data import Table, TableEncoder
 from typegrad.errors import DataError, ShapeError
+from typegrad.evaluation import ROWS_AT_A_TIME
 from typegrad.losses import GaussianNLLLoss, QuantileLoss
 from typegrad.metrics import METRICS
 from typegrad.network import NeuralNetwork
-from typegrad.types import Array
+from typegrad.types import Array, Matrix
 
 METRIC_NAMES = ("rmse", "mae", "r2")
 """What is reported of predictions on tables."""
+
+
+_ROOM = 1e-8
+"""Share of a dtype's range that inputs may use; the rest is for what layers make of them."""
 
 
 class TableModel:
@@ -99,9 +104,32 @@ class TableModel:
         Raises
         ------
         DataError
-            If a column is missing or of another type.
+            If a column is missing or of another type, or holds a number so far from those of
+            the training rows that the network cannot compute with it.
         """
-        return self.network.predict(self.encoder.features(table), batch_size=8192)
+        features = self.encoder.features(table)
+        self.check_range(table, features)
+        return self.network.predict(features, batch_size=ROWS_AT_A_TIME)
+
+    def check_range(self, table: Table, features: Matrix) -> None:
+        """Require that the network can compute with the encoded features of a table.
+
+        Raises
+        ------
+        DataError
+            If a number is too far from those of the training rows; says where it is.
+        """
+        scaler = self.network.input_scaler
+        with np.errstate(all="ignore"):
+            distances = np.abs(features if scaler is None else scaler.transform(features))
+        far = np.argwhere(~(distances <= _ROOM * float(np.finfo(self.network.dtype).max)))
+        if far.size:
+            row, column = (int(index) for index in far[0])
+            raise DataError(
+                f"{table.place(row)}, column {self.encoder.feature_names[column]!r}: "
+                f"{features[row, column]:g} is too large for the network's {self.network.dtype}; "
+                "correct it or leave it empty"
+            )
 
     def point_predictions(self, table: Table) -> Array:
         """Predict one number a row, (rows, 1): a mean or the quantile nearest to the median."""

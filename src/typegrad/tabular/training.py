@@ -29,6 +29,7 @@ from typegrad.types import Matrix
 NETWORK, LINEAR, MEAN = "network", "linear regression", "mean"
 """Predictors that `TrainingResult.metrics` compares."""
 
+_LARGEST_TARGET = 1e150
 _ROWS_PER_BATCH = 12
 _SMALLEST_BATCH, _LARGEST_BATCH = 16, 256
 
@@ -184,10 +185,14 @@ def train_table(
         loss=chosen_loss,
         seed=weight_seed,
         dtype=dtype,
-        input_scaler=Standardizer(encoder.number_columns),
+        input_scaler=_fit_scaler(data["training"][0], encoder),
         # Counts keep their units: the Poisson likelihood is not defined for standardised ones.
         target_scaler=None if isinstance(chosen_loss, PoissonNLLLoss) else Standardizer(),
     )
+    model = TableModel(network, encoder)
+    for name, part in parts.items():
+        model.check_range(part, data[name][0])
+        _check_target_range(part, target, data[name][1], dtype)
     trainer = Trainer(network, chosen_optimizer, callbacks=callbacks, clip_norm=clip_norm)
     history = trainer.fit(
         *data["training"],
@@ -199,13 +204,14 @@ def train_table(
         progress=progress,
     )
     metrics = _compare(network, target, parts, data)
-    details = {
-        "seed": seed,
-        "rows": {name: len(part) for name, part in parts.items()},
-        "metrics": metrics,
-        "source": table.source,
-    }
-    model = TableModel(network, encoder, details)
+    model.details.update(
+        {
+            "seed": seed,
+            "rows": {name: len(part) for name, part in parts.items()},
+            "metrics": metrics,
+            "source": table.source,
+        }
+    )
     return TrainingResult(model, history, chosen_optimizer, parts, metrics)
 
 
@@ -236,6 +242,24 @@ def _split(
 def _default_batch_size(rows: int) -> int:
     power = round(math.log2(max(rows / _ROWS_PER_BATCH, 1.0)))
     return min(max(1 << power, _SMALLEST_BATCH), _LARGEST_BATCH)
+
+
+def _fit_scaler(features: Matrix, encoder: TableEncoder) -> Standardizer:
+    with np.errstate(all="ignore"):  # `TableModel.check_range` tells what is too large
+        return Standardizer(encoder.number_columns).fit(features)
+
+
+def _check_target_range(table: Table, target: str, values: Matrix, dtype: str) -> None:
+    """Require that the target can be predicted in the dtype, and its square be computed."""
+    largest = min(float(np.finfo(dtype).max), _LARGEST_TARGET)
+    far = np.flatnonzero(np.abs(values) > largest)
+    if far.size:
+        row = int(far[0])
+        wider = ", or train with dtype float64" if dtype == "float32" else ""
+        raise DataError(
+            f"{table.place(row)}, column {target!r}: {values[row, 0]:g} is too large to be "
+            f"predicted in {dtype}; rescale the column{wider}"
+        )
 
 
 def _build_layers(
