@@ -410,6 +410,13 @@ def test_what_could_not_be_loaded_is_not_saved(name: str, tmp_path: Path) -> Non
     assert list(tmp_path.iterdir()) == []
 
 
+def test_only_models_are_saved(tmp_path: Path) -> None:
+    something: Any = {}
+    with pytest.raises(TypeError, match=r"^save got a dict; expected a NeuralNetwork or a TableM"):
+        save(something, tmp_path / "model")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_scaler_must_be_fitted(tmp_path: Path) -> None:
     network = tg.NeuralNetwork(tg.Dense(5, 1), loss=tg.MSELoss(), target_scaler=tg.Standardizer())
     with pytest.raises(

@@ -91,6 +91,8 @@ def save(
         If the file cannot be written, or the model has a part that cannot be described.
     StateError
         If a scaler of the network is not fitted.
+    TypeError
+        If the model is something else.
     MissingExtraError
         If safetensors is not installed.
 
@@ -107,6 +109,11 @@ def save(
     >>> np.array_equal(again.predict(np.ones((2, 3))), network.predict(np.ones((2, 3))))
     True
     """
+    given: object = model
+    if not isinstance(given, NeuralNetwork | TableModel):
+        raise TypeError(
+            f"save got a {type(given).__name__}; expected a NeuralNetwork or a TableModel"
+        )
     network = model.network if isinstance(model, TableModel) else model
     stored = describe_network(network)
     description: dict[str, Any] = {"typegrad": __version__, "network": stored.description}
