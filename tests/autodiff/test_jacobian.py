@@ -98,7 +98,7 @@ def test_against_jax_for_all_shapes(in_shape: tuple[int, ...], out_shape: tuple[
 
     x = rng.normal(size=in_shape)
     ours = jacobian(lambda x: f(np, x))(np.asarray(x))
-    theirs = jax.jacobian(lambda x: f(jnp, x))(np.asarray(x))
+    theirs = jax.jit(jax.jacobian(lambda x: f(jnp, x)))(np.asarray(x))
     assert ours.shape == (*out_shape, *in_shape)
     np.testing.assert_allclose(ours, theirs, rtol=1e-10)
     other = jacobian(lambda x: f(np, x), layout="denominator")(np.asarray(x))
@@ -128,7 +128,7 @@ def test_trees() -> None:
 
     tree, y = {"a": X, "b": 2.0}, np.array([1.5, 2.5])
     ours: Any = jacobian(lambda t, y: f(np, t, y), (0, 1))(tree, y)
-    theirs: Any = jax.jacobian(lambda t, y: f(jnp, t, y), (0, 1))(tree, y)
+    theirs: Any = jax.jit(jax.jacobian(lambda t, y: f(jnp, t, y), (0, 1)))(tree, y)
     for one, other in ((ours["u"], theirs["u"]), (ours["v"][0], theirs["v"][0])):
         np.testing.assert_allclose(one[0]["a"], other[0]["a"], rtol=1e-12)
         np.testing.assert_allclose(one[0]["b"], other[0]["b"], rtol=1e-12)
@@ -144,7 +144,9 @@ def test_the_hessian_of_a_function_of_matrices() -> None:
     x = np.random.default_rng(0).normal(size=(2, 3))
     ours = hessian(lambda x: f(np, x))(x)
     assert ours.shape == (2, 3, 2, 3)
-    np.testing.assert_allclose(ours, jax.hessian(lambda x: f(jnp, x))(x), rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(
+        ours, jax.jit(jax.hessian(lambda x: f(jnp, x)))(x), rtol=1e-9, atol=1e-12
+    )
 
 
 def test_the_hessian_of_several_arguments() -> None:
@@ -152,7 +154,7 @@ def test_the_hessian_of_several_arguments() -> None:
         return np.sum(x**2) * np.sum(np.sin(y))
 
     ours: Any = hessian(lambda x, y: f(np, x, y), (0, 1))(X, W)
-    theirs: Any = jax.hessian(lambda x, y: f(jnp, x, y), (0, 1))(X, W)
+    theirs: Any = jax.jit(jax.hessian(lambda x, y: f(jnp, x, y), (0, 1)))(X, W)
     for i in range(2):
         for j in range(2):
             np.testing.assert_allclose(ours[i][j], theirs[i][j], rtol=1e-10)
@@ -192,6 +194,6 @@ def test_the_neurons_cost() -> None:
 
     weights, bias = rng.normal(size=3), 0.3
     ours = grad(lambda w, b: cost(np, w, b), (0, 1))(weights, bias)
-    theirs = jax.grad(lambda w, b: cost(jnp, w, b), (0, 1))(weights, bias)
+    theirs = jax.jit(jax.grad(lambda w, b: cost(jnp, w, b), (0, 1)))(weights, bias)
     np.testing.assert_allclose(ours[0], theirs[0], rtol=1e-12)
     np.testing.assert_allclose(ours[1], theirs[1], rtol=1e-12)

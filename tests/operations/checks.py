@@ -111,10 +111,15 @@ def peer_torch(f: Callable[..., Any], inputs: Inputs) -> tuple[Array, tuple[Arra
 
 def peer_jax(f: Callable[..., Any], inputs: Inputs) -> tuple[Array, tuple[Array, ...]]:
     """Value and gradients of f's output times `weights`, by JAX."""
+
+    @jax.jit  # one compilation for all, where each operation would have its own
+    def value_and_gradients(*arrays: Any) -> Any:
+        output, pull_back = jax.vjp(f, *arrays)
+        return output, pull_back(weights(output))
+
     with jax.enable_x64(True):
-        output, pull_back = jax.vjp(f, *map(np.array, inputs))
-        value = np.array(output)
-        return value, tuple(map(np.array, pull_back(weights(value))))
+        value, grads = value_and_gradients(*map(np.array, inputs))
+        return np.array(value), tuple(map(np.array, grads))
 
 
 def assert_close(actual: Array, expected: npt.ArrayLike, rtol: float, atol: float) -> None:
