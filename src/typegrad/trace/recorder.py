@@ -38,14 +38,20 @@ class Recorder:
         Ids of the operations and layers that are not to be traced.
     concretely
         Entered while an opaque step runs on examples: gives parameters their real arrays.
+    guards
+        Whether a branch on an array's value may become a `Guard`.
     """
 
     def __init__(
         self,
         opaque: frozenset[int] = frozenset(),
         concretely: Callable[[], AbstractContextManager[Any]] = nullcontext,
+        *,
+        guards: bool = True,
     ) -> None:
         self.opaque = opaque
+        # A failing guard makes a step run anew, which an opaque step may not bear.
+        self.guards = guards and not opaque
         self.concretely = concretely
         self.calls: list[Call] = []
         self.states: list[tuple[Leaf, Tracer]] = []
@@ -169,8 +175,7 @@ class Recorder:
 
     def guard(self, condition: Tracer) -> bool:
         """Return the branch that the example takes, and see that others take it too."""
-        if self.opaque:
-            # A failing guard makes a step run anew, which an opaque step may not bear.
+        if not self.guards:
             raise TraceError("it branches on an array's value")
         expected = bool(condition.example)
         node = Call(

@@ -1,0 +1,475 @@
+"""From a graph to calls that write into memory laid out beforehand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from typegrad.engines.planned_masks import MaskGenerator
+from typegrad.engines.planned_memory import Arena, Block, Liveness
+from typegrad.engines.planned_step import Uniform
+from typegrad.trace import Call, Graph, Leaf, Node, primitives
+from typegrad.trace.graph import operands, substitute
+from typegrad.trace.primitives import Guard, Opaque, Ufunc
+from typegrad.trace.scalar import Number, Scalar, Values
+from typegrad.types import AnyArray, Shape
+
+Step: TypeAlias = Callable[[], object]
+"""A call with all its arguments bound."""
+
+# Results of these may overwrite an operand: each element depends on that element alone, and
+# is rounded correctly whichever loop NumPy takes.
+_IN_PLACE = frozenset(
+    {
+        np.add, np.subtract, np.multiply, np.divide, np.negative, np.absolute, np.sqrt,
+        np.square, np.maximum, np.minimum, np.reciprocal, np.sign,
+    }
+)  # fmt: skip
+
+# What x ** exponent calls for these exponents.
+_POWERS = {2: np.square, 0.5: np.sqrt, 1: np.positive, -1: np.reciprocal}
+
+
+@dataclass
+class Plan:
+    """A graph, bound to memory.
+
+    Attributes
+    ----------
+    steps
+        Called one after the other, they compute outputs and updates.
+    inputs, outputs
+        Where inputs must be put, and outputs are found, by name.
+    scalars
+        Numbers that must be set before the steps are called.
+    """
+
+    steps: list[Step]
+    inputs: dict[str, AnyArray]
+    outputs: dict[str, AnyArray]
+    scalars: ScalarSlots
+
+    def run(self) -> None:
+        """Call all steps."""
+        for step in self.steps:
+            step()
+
+
+class ScalarSlots:
+    """Arrays without axes that hold what is computed from named numbers."""
+
+    def __init__(self) -> None:
+        self._arrays: dict[tuple[str, str], AnyArray] = {}
+        self._sources: list[tuple[AnyArray, Callable[[Values], Number]]] = []
+
+    def array(self, scalar: Scalar, dtype: np.dtype[Any]) -> AnyArray:
+        """Return the array that holds a scalar in a dtype."""
+        key = (scalar.text, str(dtype))
+        if key not in self._arrays:
+            self._arrays[key] = np.zeros((), dtype)
+            self._sources.append((self._arrays[key], scalar.evaluate))
+        return self._arrays[key]
+
+    def set(self, values: Values) -> None:
+        """Compute all of them."""
+        for array, evaluate in self._sources:
+            array[()] = evaluate(values)
+
+
+def plan(graph: Graph, arena: Arena, scalars: ScalarSlots | None = None) -> Plan:
+    """Lay out memory for a graph and bind its calls."""
+    return _Planner(graph, arena, scalars or ScalarSlots()).plan()
+
+
+class _Planner:
+    def __init__(self, graph: Graph, arena: Arena, scalars: ScalarSlots) -> None:
+        self.graph = graph
+        self.arena = arena
+        self.live = Liveness(graph)
+        self.targets = _direct_targets(graph, self.live)
+        self.arrays: dict[int, Any] = {}
+        self.blocks: dict[int, Block] = {}
+        self.steps: list[Step] = []
+        self.scalars = scalars
+
+    def plan(self) -> Plan:
+        self.arena.reset()
+        inputs = {}
+        for leaf in self.graph.leaves():
+            if leaf.kind == "input":
+                inputs[leaf.name] = self.allocate(leaf)
+            elif leaf.kind != "scalar":
+                self.arrays[id(leaf)] = leaf.array
+        for place, call in enumerate(self.graph.calls):
+            self.bind(place, call)
+        self.write_updates()
+        outputs = {name: self.arrays[id(node)] for name, node in self.graph.outputs.items()}
+        return Plan(self.steps, inputs, outputs, self.scalars)
+
+    # Memory.
+
+    def allocate(self, node: Node) -> AnyArray:
+        """Give a node a block of its own."""
+        block = self.arena.take(int(np.prod(node.shape)) * node.dtype.itemsize)
+        return self.place(node, block)
+
+    def place(self, node: Node, block: Block) -> AnyArray:
+        self.blocks[id(node)] = block
+        array = block.array(node.shape, node.dtype, node.strides)
+        self.arrays[id(node)] = array
+        return array
+
+    def scratch(self, shape: Shape, dtype: Any) -> tuple[AnyArray, Block]:
+        """Return memory for one call; give the block back after it."""
+        dtype = np.dtype(dtype)
+        block = self.arena.take(int(np.prod(shape)) * dtype.itemsize)
+        return block.array(shape, dtype, _row_major(shape)), block
+
+    def output(self, place: int, call: Call) -> AnyArray:
+        """Return the array that a call writes."""
+        target = self.targets.get(id(call))
+        if target is not None:
+            self.arrays[id(call)] = target
+            return target
+        if isinstance(call.function, Ufunc) and call.function.ufunc in _IN_PLACE:
+            block = self.dying(place, call)
+            if block is not None and call.function.method == "__call__":
+                return self.place(call, block)
+        return self.allocate(call)
+
+    def dying(self, place: int, call: Call) -> Block | None:
+        """Take over the block of an operand of the same layout that nobody uses later."""
+        for node in operands(call):
+            block = self.blocks.get(id(node))
+            same = (node.shape, node.dtype) == (call.shape, call.dtype)
+            if block is None or not same or self.live.last_use(node) != place:
+                continue
+            if self.arrays[id(node)].strides == _dense(call):
+                del self.blocks[id(node)]
+                return block
+        return None
+
+    def release(self, place: int, call: Call) -> None:
+        """Give back the blocks of what was used for the last time."""
+        for node in {id(root): root for root in map(self.live.root, operands(call))}.values():
+            if self.live.last_use(node) == place and id(node) in self.blocks:
+                self.arena.give(self.blocks.pop(id(node)))
+        for node in (call, *call.results):
+            if self.live.last_use(node) == -1 and id(node) in self.blocks:
+                self.arena.give(self.blocks.pop(id(node)))
+
+    def value(self, node: Node) -> Any:
+        return self.arrays[id(node)]
+
+    # Calls.
+
+    def bind(self, place: int, call: Call) -> None:
+        if call.is_view:
+            arguments = self.arguments(call)
+            view = np.asarray(call.function(*arguments, **call.keywords))
+            self.arrays[id(call)] = view
+            if not np.may_share_memory(view, arguments[0]):
+                raise AssertionError(f"{call.function} gave a copy")  # planned layouts are NumPy's
+            return
+        self.lower(place, call)
+        self.release(place, call)
+
+    def arguments(self, call: Call) -> list[Any]:
+        return [substitute(argument, self.value) for argument in call.arguments]
+
+    def lower(self, place: int, call: Call) -> None:
+        function = call.function
+        if isinstance(function, Opaque):
+            self.opaque(call, function)
+        elif isinstance(function, Guard):
+            self.steps.append(partial(function, *self.arguments(call)))
+        elif isinstance(function, Ufunc):
+            self.ufunc(place, call, function)
+        elif isinstance(function, Uniform):
+            out = self.output(place, call)
+            self.steps.append(MaskGenerator(function, out, self.arena).fill)
+        else:
+            lowering: Any = _LOWERINGS.get(function, _Planner.any_function)
+            lowering(self, place, call)
+
+    def opaque(self, call: Call, function: Opaque) -> None:
+        arguments = self.arguments(call)
+        targets = [self.allocate(leaf) for leaf in call.results]
+        self.steps.append(OpaqueStep(function, arguments, targets))
+
+    def ufunc(self, place: int, call: Call, function: Ufunc) -> None:
+        if function.method != "__call__":
+            method = getattr(function.ufunc, function.method)
+            arguments = self.arguments(call)
+            self.steps.append(
+                partial(method, *arguments, **call.keywords, out=self.output(place, call))
+                if call.keywords.keys() - {"axis", "keepdims", "dtype"} or function.method != "reduce"
+                else self.reduction(method, arguments, call, self.output(place, call))
+            )
+            return
+        if function.ufunc is np.matmul and not call.keywords:
+            self.matmul(place, call)
+            return
+        self.elementwise(place, call, function.ufunc, call.arguments)
+
+    @staticmethod
+    def reduction(method: Any, arguments: list[Any], call: Call, out: AnyArray) -> Step:
+        # Positions cost less than keywords.
+        keywords = call.keywords
+        axis = keywords.get("axis", 0)
+        return partial(
+            method, *arguments, axis, keywords.get("dtype"), out, keywords.get("keepdims", False)
+        )
+
+    def elementwise(
+        self, place: int, call: Call, ufunc: np.ufunc, given: tuple[Any, ...]
+    ) -> None:
+        arguments = self.ufunc_arguments(ufunc, given)
+        out = self.output(place, call)
+        arguments = [_same_shape(argument, out) for argument in arguments]
+        self.steps.append(partial(ufunc, *arguments, out, **call.keywords))
+
+    def ufunc_arguments(self, ufunc: np.ufunc, given: tuple[Any, ...]) -> list[Any]:
+        """Arrays, also for Python numbers: those cost a conversion in each call."""
+        kinds: list[Any] = [_dtype_or_kind(argument) for argument in given]
+        dtypes = ufunc.resolve_dtypes((*kinds, *[None] * ufunc.nout))
+        return [
+            self.ufunc_argument(argument, dtype)
+            for argument, dtype in zip(given, dtypes, strict=False)
+        ]
+
+    def ufunc_argument(self, argument: Any, dtype: np.dtype[Any]) -> Any:
+        if isinstance(argument, Leaf) and argument.scalar is not None:
+            return self.scalars.array(argument.scalar, dtype)
+        if isinstance(argument, Node):
+            return self.value(argument)
+        return np.asarray(argument, dtype)
+
+    def matmul(self, place: int, call: Call) -> None:
+        left, right = self.arguments(call)
+        out = self.output(place, call)
+        matrices = left.ndim == right.ndim == 2 and left.dtype == right.dtype == out.dtype
+        # Both call the same BLAS routine, but for the product of two numbers; the method is faster.
+        if matrices and out.flags.c_contiguous and max(*left.shape, *right.shape) > 1:
+            self.steps.append(partial(left.dot, right, out))
+        else:
+            self.steps.append(partial(np.matmul, left, right, out))
+
+    def where(self, place: int, call: Call) -> None:
+        condition, chosen, other = call.arguments
+        arrays = [self.number_like(part, call.dtype) for part in (condition, chosen, other)]
+        out = self.output(place, call)
+        plain = condition.dtype == np.bool_ and condition.shape == call.shape
+        if plain and out.flags.c_contiguous and call.dtype in _BITS:
+            self.select(arrays, out)
+        else:
+            self.steps.append(partial(np.copyto, out, arrays[2]))
+            self.steps.append(partial(np.copyto, out, arrays[1], where=arrays[0]))
+
+    def number_like(self, argument: Any, dtype: np.dtype[Any]) -> Any:
+        return self.value(argument) if isinstance(argument, Node) else np.asarray(argument, dtype)
+
+    def select(self, arrays: list[Any], out: AnyArray) -> None:
+        """Choose by bits: other ^ ((chosen ^ other) & mask), without a branch on each element."""
+        condition, chosen, other = arrays
+        bits = _BITS[out.dtype]
+        mask, block = self.scratch(out.shape, bits)
+        self.steps.append(partial(np.copyto, mask, condition))
+        self.steps.append(partial(np.negative, mask, mask))  # 1 becomes all ones
+        chosen, other = (self.bits_of(array, out, bits) for array in (chosen, other))
+        target = out.view(bits)
+        if other.ndim == 0 and not other:
+            self.steps.append(partial(np.bitwise_and, chosen, mask, target))
+        else:
+            difference, second = self.scratch(out.shape, bits)
+            self.steps.append(partial(np.bitwise_xor, chosen, other, difference))
+            self.steps.append(partial(np.bitwise_and, difference, mask, difference))
+            self.steps.append(partial(np.bitwise_xor, difference, other, target))
+            self.arena.give(second)
+        self.arena.give(block)
+
+    def bits_of(self, array: AnyArray, out: AnyArray, bits: Any) -> AnyArray:
+        if array.dtype != out.dtype:
+            converted = np.empty(array.shape, out.dtype)
+            self.steps.append(partial(np.copyto, converted, array))
+            return converted.view(bits)
+        return array.view(bits)
+
+    def astype(self, place: int, call: Call) -> None:
+        (x,) = [self.value(node) for node in operands(call)]
+        out = self.output(place, call)
+        self.steps.append(partial(np.copyto, out, x, "unsafe"))
+
+    def reshape(self, place: int, call: Call) -> None:
+        """A reshape that has to copy: write the elements in the order of the input."""
+        x = self.value(call.arguments[0])
+        out = self.output(place, call)
+        self.steps.append(partial(np.copyto, out.reshape(x.shape), x))
+
+    def power(self, place: int, call: Call) -> None:
+        base, exponent = call.arguments
+        short = isinstance(exponent, int | float) and call.dtype.kind == "f"
+        ufunc = _POWERS.get(exponent) if short else None
+        given = (base,) if ufunc is not None else (base, exponent)
+        self.elementwise(place, call, ufunc or np.power, given)
+
+    def fill(self, place: int, call: Call) -> None:
+        # Written once; so it needs memory that nothing else is put into.
+        self.arrays[id(call)] = np.asarray(call.function(*call.arguments))
+
+    def setitem(self, place: int, call: Call) -> None:
+        x, index, value = (substitute(part, self.value) for part in call.arguments)
+        block = self.dying(place, call)
+        out = self.allocate(call) if block is None else self.place(call, block)
+        if block is None:
+            self.steps.append(partial(np.copyto, out, x))
+        self.steps.append(partial(out.__setitem__, index, value))
+
+    def concatenate(self, place: int, call: Call) -> None:
+        arrays, *axis = self.arguments(call)
+        axis = call.keywords.get("axis", *axis[:1] or (0,))
+        self.steps.append(partial(np.concatenate, arrays, axis, self.output(place, call)))
+
+    def any_function(self, place: int, call: Call) -> None:
+        """A function that returns new memory: its result is copied."""
+        compute = partial(call.function, *self.arguments(call), **call.keywords)
+        self.steps.append(CopiedResult(compute, self.output(place, call)))
+
+    # Updates.
+
+    def write_updates(self) -> None:
+        """Copy into the states what was not written there in the first place."""
+        pending = [
+            (leaf.array, self.value(node))
+            for leaf, node in self.graph.updates
+            if self.targets.get(id(node)) is not leaf.array
+        ]
+        states = [leaf.array for leaf, _ in self.graph.updates]
+        sources = []
+        for _, value in pending:
+            if any(state is not None and np.may_share_memory(value, state) for state in states):
+                copy = np.empty_like(value)
+                self.steps.append(partial(np.copyto, copy, value))
+                sources.append(copy)
+            else:
+                sources.append(value)
+        for (target, _), source in zip(pending, sources, strict=True):
+            assert target is not None  # states have memory
+            self.steps.append(partial(np.copyto, target, source))
+
+
+_BITS: Mapping[Any, Any] = {np.dtype(np.float32): np.int32, np.dtype(np.float64): np.int64}
+"""Integers of the same size as floating-point numbers."""
+
+_LOWERINGS: Mapping[Any, Any] = {
+    primitives.where: _Planner.where,
+    primitives.astype: _Planner.astype,
+    primitives.power: _Planner.power,
+    primitives.fill: _Planner.fill,
+    primitives.zero_gradient: _Planner.fill,
+    primitives.setitem: _Planner.setitem,
+    np.reshape: _Planner.reshape,
+    np.concatenate: _Planner.concatenate,
+}
+
+
+class OpaqueStep:
+    """Runs something as it is written, and copies what it returns to where it belongs."""
+
+    def __init__(self, function: Opaque, arguments: list[AnyArray], targets: list[AnyArray]):
+        self.function = function
+        self.arguments = arguments
+        self.targets = targets
+
+    def __call__(self) -> None:
+        result = self.function(*self.arguments)
+        parts = result if isinstance(result, tuple) else (result,)
+        for target, part in zip(self.targets, parts, strict=True):
+            _copy_result(target, part, self.function.name)
+
+
+class CopiedResult:
+    """Calls a function and copies its result."""
+
+    def __init__(self, compute: partial[Any], target: AnyArray) -> None:
+        self.compute = compute
+        self.target = target
+
+    def __call__(self) -> None:
+        _copy_result(self.target, self.compute(), str(self.compute.func))
+
+
+def _copy_result(target: AnyArray, result: Any, name: str) -> None:
+    if np.shape(result) != target.shape:
+        raise ShapeChangedError(
+            f"{name} returned shape {np.shape(result)}, but {target.shape} for a batch of the "
+            'same size before; use engine="eager" for results whose shape depends on values'
+        )
+    np.copyto(target, result)
+
+
+def _direct_targets(graph: Graph, live: Liveness) -> dict[int, AnyArray]:
+    """Find the results that can be written into a state at once, by the results' ids."""
+    places = {id(call): place for place, call in enumerate(graph.calls)}
+    guards = [place for place, call in enumerate(graph.calls) if isinstance(call.function, Guard)]
+    found: dict[int, AnyArray] = {}
+    for leaf, node in graph.updates:
+        if not isinstance(node, Call) or node.is_view or id(node) in found or leaf.array is None:
+            continue
+        place = places[id(node)]
+        elementwise = isinstance(node.function, Ufunc) and node.function.method == "__call__"
+        elementwise = elementwise and node.function is not Ufunc(np.matmul)
+        # What is there already must have been used; a failing guard must find it unchanged.
+        free = live.last_use(leaf) < place or (
+            elementwise and live.last_use(leaf) == place and _reads_itself_only(node, leaf)
+        )
+        fits = node.dtype == leaf.dtype and node.strides == leaf.array.strides
+        if free and fits and not any(guard > place for guard in guards):
+            if node.function not in (primitives.fill, primitives.setitem):
+                found[id(node)] = leaf.array
+    return found
+
+
+def _reads_itself_only(call: Call, leaf: Leaf) -> bool:
+    """Whether the state is read in its own shape, not through a view of another order."""
+    return any(node is leaf for node in operands(call))
+
+
+def _dtype_or_kind(argument: Any) -> Any:
+    if isinstance(argument, Leaf) and argument.scalar is not None:
+        return type(argument.scalar.example)
+    return argument.dtype if isinstance(argument, Node) else type(argument)
+
+
+def _same_shape(argument: Any, out: AnyArray) -> Any:
+    """Broadcast by a view where only axes of length one are missing: that costs less."""
+    if argument.shape != out.shape and argument.size == out.size and argument.flags.c_contiguous:
+        return argument.reshape(out.shape)
+    return argument
+
+
+def _dense(node: Node) -> tuple[int, ...]:
+    """Strides that an array of this node's shape and axis order has without gaps."""
+    strides = [0] * len(node.shape)
+    step = node.dtype.itemsize
+    for axis in sorted(range(len(node.shape)), key=lambda axis: node.strides[axis]):
+        strides[axis] = step
+        step *= node.shape[axis]
+    return tuple(strides)
+
+
+def _row_major(shape: Shape) -> tuple[int, ...]:
+    strides = []
+    step = 1
+    for length in reversed(shape):
+        strides.append(step)
+        step *= length
+    return tuple(reversed(strides))
+
+
+class ShapeChangedError(ValueError):
+    """A result has another shape than when the plan was made."""
