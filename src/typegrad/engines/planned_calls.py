@@ -231,7 +231,10 @@ class _Planner:
         arguments = self.ufunc_arguments(ufunc, given)
         out = self.output(place, call)
         arguments = [_same_shape(argument, out) for argument in arguments]
-        self.steps.append(partial(ufunc, *arguments, out, **call.keywords))
+        if ufunc in (np.maximum, np.minimum):  # whose third position NumPy wants left alone
+            self.steps.append(partial(ufunc, *arguments, out=out, **call.keywords))
+        else:
+            self.steps.append(partial(ufunc, *arguments, out, **call.keywords))
 
     def ufunc_arguments(self, ufunc: np.ufunc, given: tuple[Any, ...]) -> list[Any]:
         """Arrays, also for Python numbers: those cost a conversion in each call."""

@@ -105,7 +105,9 @@ class StepTracer:
         """
         while True:
             try:
-                graph, again = (self._trace_once(batch, total, first) for _ in range(2))
+                # The second time meets what the first left in attributes and generators.
+                with self._restored():
+                    graph, again = (self._trace_once(batch, total, first) for _ in range(2))
             except NotTraceable as failure:
                 self._give_up_on(failure.culprit, failure.reason)
                 continue
@@ -179,8 +181,8 @@ class StepTracer:
         return recorder.within(loss, loss.backward)
 
     @contextmanager
-    def _traced_state(self, recorder: Recorder, zeroed: bool) -> Iterator[None]:
-        """Give parameters and buffers Tracers, and undo all that tracing changes in layers."""
+    def _restored(self) -> Iterator[None]:
+        """Undo all that tracing changes in layers and operations."""
         saved = [(holder, vars(holder), dict(vars(holder))) for holder in self._holders]
         generators = [
             (value.bit_generator, value.bit_generator.state)
@@ -188,6 +190,23 @@ class StepTracer:
             for value in attributes.values()
             if isinstance(value, np.random.Generator)
         ]
+        try:
+            yield
+        finally:
+            for holder, attributes, before in saved:
+                self.written.update(
+                    (id(holder), name)
+                    for name, value in attributes.items()
+                    if before.get(name, self) is not value
+                )
+                attributes.clear()
+                attributes.update(before)
+            for generator, state in generators:
+                generator.state = state
+
+    @contextmanager
+    def _traced_state(self, recorder: Recorder, zeroed: bool) -> Iterator[None]:
+        """Give parameters and buffers Tracers for a while."""
         held = [(part, dict(vars(part))) for part in self._state_parts()]
         try:
             start = recorder.zeroed_state if zeroed else recorder.state
@@ -201,16 +220,6 @@ class StepTracer:
         finally:
             for part, before in held:
                 vars(part).update(before)
-            for holder, attributes, before in saved:
-                self.written.update(
-                    (id(holder), name)
-                    for name, value in attributes.items()
-                    if before.get(name, self) is not value
-                )
-                attributes.clear()
-                attributes.update(before)
-            for generator, state in generators:
-                generator.state = state
 
     @contextmanager
     def _concretely(self) -> Iterator[None]:
