@@ -145,9 +145,7 @@ def run(case: Case, kind: Callable[..., Engine]) -> tuple[dict[str, bytes], Engi
         rates = np.linspace(0.01, 0.02, steps)
         numbers[f"losses {epoch}"] = engine.run_epoch(data, order, case.batch_size, rates)
         numbers[f"gradient {epoch}"] = network.flat.grads.copy()
-        numbers.update(
-            (f"{name} {epoch}", value) for name, value in network.state_dict().items()
-        )
+        numbers.update((f"{name} {epoch}", value) for name, value in network.state_dict().items())
         numbers.update(
             (f"{name} {epoch}", np.array(value)) for name, value in optimizer.state_dict().items()
         )
@@ -267,7 +265,9 @@ def test_widths(widths: tuple[int, int]) -> None:
 def test_tables_are_complete() -> None:
     def names(module: Any, base: type) -> set[str]:
         parts = (getattr(module, name) for name in module.__all__)
-        return {part.__name__ for part in parts if isinstance(part, type) and issubclass(part, base)}
+        return {
+            part.__name__ for part in parts if isinstance(part, type) and issubclass(part, base)
+        }
 
     abstract = {"Loss", "ElementwiseLoss", "Optimizer"}
     assert names(losses, tg.Loss) - abstract == {name.split()[0] for name in LOSSES}

@@ -133,8 +133,8 @@ def clip_gradient(gradient: Vector, settings: StepSettings) -> None:
 
 def all_finite(values: Vector) -> bool:
     """Whether no number is NaN or infinite."""
-    # The sum is the faster test, but may overflow though all terms are finite.
-    return math.isfinite(np.add.reduce(values)) or bool(np.isfinite(values).all())
+    # The sum of squares is the faster test, but may overflow though all terms are finite.
+    return math.isfinite(values.dot(values)) or bool(np.isfinite(values).all())
 
 
 def _norm(gradient: Vector) -> float:

@@ -43,11 +43,10 @@ class _BatchPlan:
     zeroed: list[Vector]
 
     def run(self, data: TrainingData, rows: IntArray) -> float:
-        inputs = self.plan.inputs
-        for name, source in (("x", data.inputs), ("target", data.targets), ("weights", data.weights)):
-            target = inputs.get(name)
-            if target is not None and source is not None:
-                source.take(rows, 0, target, "clip")
+        """Gather the rows and run; return the loss."""
+        for name, target in self.plan.inputs.items():
+            # The rows are known to exist; checking them again would take a copy.
+            getattr(data, name).take(rows, 0, target, "clip")
         for gradient in self.zeroed:
             gradient.fill(0.0)
         for step in self.plan.steps:
@@ -86,6 +85,9 @@ class PlannedEngine(EagerEngine):
         self._plans: dict[tuple[Any, ...], _BatchPlan | None] = {}
         self._update_plan: _UpdatePlan | None = None
         self._failures = 0
+        self._zero = np.zeros((), network.dtype)
+        self._data: TrainingData | None = None
+        self._signature: tuple[Any, ...] = ()
 
     def run_epoch(
         self, data: TrainingData, permutation: IntArray, batch_size: int, learning_rates: Vector
@@ -116,17 +118,19 @@ class PlannedEngine(EagerEngine):
             except GuardFailed:
                 loss += self._branch_eagerly(data, batch, len(rows), start, step)
         # Eager gradients are sums that start at 0, which never gives -0.
-        np.add(gradient, 0.0, out=gradient)
+        np.add(gradient, self._zero, gradient)
         return loss
 
     def _plan_for(
         self, data: TrainingData, rows: IntArray, total: int, start: int, step: int
     ) -> _BatchPlan | None:
         """Return the plan for a batch like this one; None if the network cannot be planned."""
-        key = (
-            len(rows), total, start == 0, data.weights is None,
-            data.inputs.shape[1:], data.targets.shape[1:],
-        )  # fmt: skip
+        if data is not self._data:
+            self._data = data
+            self._signature = (
+                data.inputs.shape[1:], data.targets.shape[1:], data.weights is None
+            )  # fmt: skip
+        key = (len(rows), total, start == 0, self._signature)
         if key not in self._plans:
             self._current.mode = self.mode(step, start)
             self._plans[key] = self._plan_batch(data.take(rows), total, start == 0)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeAlias
@@ -114,10 +115,7 @@ class _Planner:
 
     def allocate(self, node: Node) -> AnyArray:
         """Give a node a block of its own."""
-        block = self.arena.take(int(np.prod(node.shape)) * node.dtype.itemsize)
-        return self.place(node, block)
-
-    def place(self, node: Node, block: Block) -> AnyArray:
+        block = self.arena.take(math.prod(node.shape) * node.dtype.itemsize)
         self.blocks[id(node)] = block
         array = block.array(node.shape, node.dtype, node.strides)
         self.arrays[id(node)] = array
@@ -126,7 +124,7 @@ class _Planner:
     def scratch(self, shape: Shape, dtype: Any) -> tuple[AnyArray, Block]:
         """Return memory for one call; give the block back after it."""
         dtype = np.dtype(dtype)
-        block = self.arena.take(int(np.prod(shape)) * dtype.itemsize)
+        block = self.arena.take(math.prod(shape) * dtype.itemsize)
         return block.array(shape, dtype, _row_major(shape)), block
 
     def output(self, place: int, call: Call) -> AnyArray:
@@ -135,22 +133,34 @@ class _Planner:
         if target is not None:
             self.arrays[id(call)] = target
             return target
-        if isinstance(call.function, Ufunc) and call.function.ufunc in _IN_PLACE:
-            block = self.dying(place, call)
-            if block is not None and call.function.method == "__call__":
-                return self.place(call, block)
+        function = call.function
+        if (
+            isinstance(function, Ufunc)
+            and function.ufunc in _IN_PLACE
+            and function.method == "__call__"
+        ):
+            operand = self.dying(place, call, operands(call))
+            if operand is not None:
+                return self.take_over(operand, call)
         return self.allocate(call)
 
-    def dying(self, place: int, call: Call) -> Block | None:
-        """Take over the block of an operand of the same layout that nobody uses later."""
-        for node in operands(call):
+    def take_over(self, operand: Node, call: Call) -> AnyArray:
+        """Let a call write where an operand lies: the same object, for which NumPy is faster."""
+        self.blocks[id(call)] = self.blocks.pop(id(operand))
+        self.arrays[id(call)] = array = self.arrays[id(operand)]
+        return array
+
+    def dying(self, place: int, call: Call, candidates: Iterable[Node]) -> Node | None:
+        """Find an operand of the same layout that nobody uses later."""
+        if math.prod(call.shape) == 1:
+            return None  # with one element NumPy is slower in place
+        for node in candidates:
             block = self.blocks.get(id(node))
             same = (node.shape, node.dtype) == (call.shape, call.dtype)
             if block is None or not same or self.live.last_use(node) != place:
                 continue
             if self.arrays[id(node)].strides == _dense(call):
-                del self.blocks[id(node)]
-                return block
+                return node
         return None
 
     def release(self, place: int, call: Call) -> None:
@@ -205,9 +215,13 @@ class _Planner:
         if function.method != "__call__":
             method = getattr(function.ufunc, function.method)
             arguments = self.arguments(call)
+            if function.ufunc is np.add and _sums_one_each(call):
+                self.sum_of_one(place, call)
+                return
             self.steps.append(
                 partial(method, *arguments, **call.keywords, out=self.output(place, call))
-                if call.keywords.keys() - {"axis", "keepdims", "dtype"} or function.method != "reduce"
+                if call.keywords.keys() - {"axis", "keepdims", "dtype"}
+                or function.method != "reduce"
                 else self.reduction(method, arguments, call, self.output(place, call))
             )
             return
@@ -215,6 +229,12 @@ class _Planner:
             self.matmul(place, call)
             return
         self.elementwise(place, call, function.ufunc, call.arguments)
+
+    def sum_of_one(self, place: int, call: Call) -> None:
+        """A sum over axes of length one: NumPy starts it at zero, so that -0 becomes 0."""
+        x = self.value(call.arguments[0])
+        out = self.output(place, call)
+        self.steps.append(partial(np.add, x.reshape(out.shape), np.zeros((), x.dtype), out))
 
     @staticmethod
     def reduction(method: Any, arguments: list[Any], call: Call, out: AnyArray) -> Step:
@@ -225,9 +245,7 @@ class _Planner:
             method, *arguments, axis, keywords.get("dtype"), out, keywords.get("keepdims", False)
         )
 
-    def elementwise(
-        self, place: int, call: Call, ufunc: np.ufunc, given: tuple[Any, ...]
-    ) -> None:
+    def elementwise(self, place: int, call: Call, ufunc: np.ufunc, given: tuple[Any, ...]) -> None:
         arguments = self.ufunc_arguments(ufunc, given)
         out = self.output(place, call)
         arguments = [_same_shape(argument, out) for argument in arguments]
@@ -325,12 +343,21 @@ class _Planner:
         self.arrays[id(call)] = np.asarray(call.function(*call.arguments))
 
     def setitem(self, place: int, call: Call) -> None:
-        x, index, value = (substitute(part, self.value) for part in call.arguments)
-        block = self.dying(place, call)
-        out = self.allocate(call) if block is None else self.place(call, block)
-        if block is None:
-            self.steps.append(partial(np.copyto, out, x))
+        out, (index, value) = self.changed_copy(place, call)
         self.steps.append(partial(out.__setitem__, index, value))
+
+    def add_at(self, place: int, call: Call) -> None:
+        out, (index, value) = self.changed_copy(place, call)
+        self.steps.append(partial(np.add.at, out, index, value))
+
+    def changed_copy(self, place: int, call: Call) -> tuple[AnyArray, list[Any]]:
+        """Return a copy of the first argument to be changed, and the other arguments."""
+        x, *others = self.arguments(call)
+        operand = self.dying(place, call, call.arguments[:1])
+        out = self.allocate(call) if operand is None else self.take_over(operand, call)
+        if operand is None:
+            self.steps.append(partial(np.copyto, out, x))
+        return out, others
 
     def concatenate(self, place: int, call: Call) -> None:
         arrays, *axis = self.arguments(call)
@@ -375,6 +402,7 @@ _LOWERINGS: Mapping[Any, Any] = {
     primitives.fill: _Planner.fill,
     primitives.zero_gradient: _Planner.fill,
     primitives.setitem: _Planner.setitem,
+    primitives.add_at: _Planner.add_at,
     np.reshape: _Planner.reshape,
     np.concatenate: _Planner.concatenate,
 }
@@ -415,6 +443,9 @@ def _copy_result(target: AnyArray, result: Any, name: str) -> None:
     np.copyto(target, result)
 
 
+_NOT_DIRECT = (primitives.fill, primitives.setitem, primitives.add_at)
+
+
 def _direct_targets(graph: Graph, live: Liveness) -> dict[int, AnyArray]:
     """Find the results that can be written into a state at once, by the results' ids."""
     places = {id(call): place for place, call in enumerate(graph.calls)}
@@ -432,7 +463,7 @@ def _direct_targets(graph: Graph, live: Liveness) -> dict[int, AnyArray]:
         )
         fits = node.dtype == leaf.dtype and node.strides == leaf.array.strides
         if free and fits and not any(guard > place for guard in guards):
-            if node.function not in (primitives.fill, primitives.setitem):
+            if node.function not in _NOT_DIRECT:
                 found[id(node)] = leaf.array
     return found
 
@@ -440,6 +471,18 @@ def _direct_targets(graph: Graph, live: Liveness) -> dict[int, AnyArray]:
 def _reads_itself_only(call: Call, leaf: Leaf) -> bool:
     """Whether the state is read in its own shape, not through a view of another order."""
     return any(node is leaf for node in operands(call))
+
+
+_SUM_STARTS_AT_ZERO = not np.signbit(np.add.reduce(np.full((1, 2), -0.0), 0)).any()
+"""Older releases of NumPy start a sum with its first term."""
+
+
+def _sums_one_each(call: Call) -> bool:
+    """Whether a reduction only drops axes of length one from a floating-point array."""
+    x = call.arguments[0]
+    plain = not call.keywords.keys() - {"axis", "keepdims"} and len(call.arguments) == 1
+    same_size = math.prod(x.shape) == math.prod(call.shape)
+    return _SUM_STARTS_AT_ZERO and plain and same_size and x.dtype.kind == "f"
 
 
 def _dtype_or_kind(argument: Any) -> Any:

@@ -11,6 +11,7 @@ from typegrad.engines.planned_step import find_holders
 
 if TYPE_CHECKING:
     from typegrad.network import NeuralNetwork
+    from typegrad.types import AnyArray
 
 
 class Options:
@@ -35,18 +36,23 @@ class Options:
         return self._remembered is not None and self._remembered != self._read()
 
     def _read(self) -> list[Hashable]:
-        memory = [buffer.value for buffer in self._network.buffers.values()]
-        memory.append(self._network.flat.values)
+        buffers = self._network.buffers.values()
+        memory = [self._network.flat.values, *(buffer.value for buffer in buffers)]
         found: list[Hashable] = []
         for holder in find_holders(self._network):
             for name, value in vars(holder).items():
                 if name == "_saved" or (id(holder), name) in self._ignored:
                     continue
-                if isinstance(value, np.ndarray):
-                    if any(np.may_share_memory(value, part) for part in memory):
-                        continue
+                if _is_view_of(value, memory):
+                    continue
                 found.append((id(holder), name, _fingerprint(value)))
         return found
+
+
+def _is_view_of(value: object, memory: list[AnyArray]) -> bool:
+    return isinstance(value, np.ndarray) and any(
+        np.may_share_memory(value, part) for part in memory
+    )
 
 
 def _fingerprint(value: Any) -> Hashable:

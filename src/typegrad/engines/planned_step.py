@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -114,9 +114,7 @@ class StepTracer:
             difference = first_difference(graph, again)
             if difference is None:
                 return simplify(graph)
-            self._give_up_on(
-                difference.origin, TraceError("it computes something else each time")
-            )
+            self._give_up_on(difference.origin, TraceError("it computes something else each time"))
 
     def _give_up_on(self, culprit: object, reason: Exception) -> None:
         if culprit is None or id(culprit) in self.reasons:
@@ -139,11 +137,11 @@ class StepTracer:
         mode = _TracedMode(**vars(self.current.mode), recorder=recorder, current=self.current)
         layers = network.layers
         inputs: list[Any] = []
-        x: Any = recorder.input("x", batch.inputs)
+        x: Any = recorder.input("inputs", batch.inputs)
         for index, layer in enumerate(layers):
             inputs.append(x)
             x = self._forward(recorder, layer, x, mode, index)
-        target: Any = recorder.input("target", batch.targets)
+        target: Any = recorder.input("targets", batch.targets)
         weights: Any = None
         if batch.weights is not None:
             weights = recorder.input("weights", batch.weights)
@@ -153,9 +151,7 @@ class StepTracer:
             grad = self._backward(recorder, layer, grad, x)
         return loss
 
-    def _forward(
-        self, recorder: Recorder, layer: Layer, x: Tracer, mode: Mode, index: int
-    ) -> Any:
+    def _forward(self, recorder: Recorder, layer: Layer, x: Tracer, mode: Mode, index: int) -> Any:
         current = self.current
         if id(layer) in self.reasons:
             return recorder.opaque_call(
@@ -163,7 +159,7 @@ class StepTracer:
                 lambda array: layer.forward(array, current.mode.inside(index)), (x,), layer,
             )  # fmt: skip
         traced: Any = x
-        return _named(layer, lambda: layer.forward(traced, mode.inside(index)))
+        return recorder.within_layer(layer, lambda: layer.forward(traced, mode.inside(index)))
 
     def _backward(self, recorder: Recorder, layer: Layer, grad: Any, x: Tracer) -> Any:
         if id(layer) in self.reasons:
@@ -171,7 +167,7 @@ class StepTracer:
             return recorder.opaque_call(
                 f"{layer}.backward", lambda array, *_: layer.backward(array), (grad, x), layer
             )
-        return _named(layer, lambda: layer.backward(grad))
+        return recorder.within_layer(layer, lambda: layer.backward(grad))
 
     def _loss_backward(self, recorder: Recorder, inputs: tuple[Any, ...]) -> Any:
         loss = self.network.loss
@@ -265,6 +261,8 @@ def trace_update(optimizer: Optimizer, flat: UpdateArrays, rate: float) -> Graph
         before = dict(state)
         rate_now: Any = Scalar.named("learning_rate", rate)
         step_now: Any = Scalar.named("step", optimizer.steps + 1)
+        new_values: Any
+        new_state: Any
         new_values, new_state = optimizer.formula(
             values, grads, state, rate_now, step_now, flat.decay_mask
         )
@@ -298,16 +296,6 @@ class UpdateArrays:
         return UpdateArrays(
             self.values[start:stop], self.grads[start:stop], self.decay_mask[start:stop], state
         )
-
-
-def _named(layer: Layer, run: Callable[[], Any]) -> Any:
-    """Run a layer; what fails outside its operations is the layer's doing."""
-    try:
-        return run()
-    except NotTraceable:
-        raise
-    except Exception as error:
-        raise NotTraceable(layer, error) from error
 
 
 def _reason_text(reason: Exception) -> str:

@@ -84,7 +84,7 @@ class ScatterAdd(UnaryOperation):
         return self.shape
 
     def output(self, x: Array) -> Array:
-        total = np.zeros(self.shape, x.dtype)
+        total: Array = np.zeros_like(x, shape=self.shape)
         if _may_repeat(self.key):
             key: Any = self.key  # NumPy's stubs take fewer kinds of keys than NumPy does
             np.add.at(total, key, x)

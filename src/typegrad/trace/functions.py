@@ -59,26 +59,29 @@ def _count(a: Any, axis: Any) -> int:
         raise TraceError(f"the mean of {a.dtype} cannot be planned")
     if axis is None:
         return int(math.prod(a.shape))
-    axes = axis if isinstance(axis, tuple) else (axis,)
-    count = math.prod(a.shape[each] for each in axes)
+    axes: tuple[int, ...] = axis if isinstance(axis, tuple) else (axis,)
+    count: int = math.prod(a.shape[each] for each in axes)
     if count > 2**24:
         # NumPy divides in float64; up to here the result is the same in float32.
         raise TraceError(f"the mean of {count} elements cannot be planned")
     return count
 
 
-def _full_like(recorder: Any, a: Any, fill_value: Any, dtype: Any = None) -> Any:
+def _full_like(
+    recorder: Any, a: Any, fill_value: Any, dtype: Any = None, *, shape: Any = None
+) -> Any:
     if not isinstance(fill_value, int | float):
         raise TraceError("np.full_like with an array cannot be planned")
-    return recorder.call(primitives.fill, a.shape, fill_value, np.dtype(dtype or a.dtype))
+    lengths = a.shape if shape is None else tuple(shape)
+    return recorder.call(primitives.fill, lengths, fill_value, np.dtype(dtype or a.dtype))
 
 
-def _zeros_like(recorder: Any, a: Any, dtype: Any = None) -> Any:
-    return _full_like(recorder, a, 0, dtype)
+def _zeros_like(recorder: Any, a: Any, dtype: Any = None, **keywords: Any) -> Any:
+    return _full_like(recorder, a, 0, dtype, **keywords)
 
 
-def _ones_like(recorder: Any, a: Any, dtype: Any = None) -> Any:
-    return _full_like(recorder, a, 1, dtype)
+def _ones_like(recorder: Any, a: Any, dtype: Any = None, **keywords: Any) -> Any:
+    return _full_like(recorder, a, 1, dtype, **keywords)
 
 
 def _copyto(recorder: Any, dst: Any, src: Any) -> None:

@@ -177,8 +177,14 @@ def _value_text(value: Any, names: Mapping[int, str]) -> str:
     if isinstance(value, tuple):
         return f"({', '.join(_value_text(part, names) for part in value)})"
     if isinstance(value, slice):
-        parts = (value.start, value.stop) if value.step is None else (
-            value.start, value.stop, value.step,
+        parts = (
+            (value.start, value.stop)
+            if value.step is None
+            else (
+                value.start,
+                value.stop,
+                value.step,
+            )
         )
         return ":".join("" if part is None else str(part) for part in parts)
     return "..." if value is Ellipsis else str(value)

@@ -35,8 +35,7 @@ def evaluate(
         if call.results:
             parts = result if isinstance(result, tuple) else (result,)
             values.update(
-                (id(leaf), np.asarray(part))
-                for leaf, part in zip(call.results, parts, strict=True)
+                (id(leaf), np.asarray(part)) for leaf, part in zip(call.results, parts, strict=True)
             )
         elif not call.effect:
             values[id(call)] = np.asarray(result)
@@ -44,9 +43,7 @@ def evaluate(
     return {name: values[id(node)] for name, node in graph.outputs.items()}
 
 
-def _leaf_value(
-    leaf: Leaf, inputs: Mapping[str, AnyArray], scalars: Mapping[str, Number]
-) -> Any:
+def _leaf_value(leaf: Leaf, inputs: Mapping[str, AnyArray], scalars: Mapping[str, Number]) -> Any:
     if leaf.kind == "input":
         return inputs[leaf.name]
     if leaf.scalar is not None:
@@ -60,5 +57,3 @@ def _write_updates(graph: Graph, values: Mapping[int, Any]) -> None:
     for array, value in new:
         assert array is not None  # states have memory
         array[...] = value
-
-

@@ -70,7 +70,7 @@ class Opaque:
 
 
 def getitem(x: AnyArray, index: Any) -> Any:
-    """x[index]; lists in the index have become arrays."""
+    """Return x[index]; lists in the index have become arrays."""
     return x[index]
 
 
@@ -81,13 +81,20 @@ def setitem(x: AnyArray, index: Any, value: Any) -> AnyArray:
     return changed
 
 
+def add_at(x: AnyArray, index: Any, value: Any) -> AnyArray:
+    """Copy of x to which np.add.at added the value."""
+    changed = x.copy(order="K")
+    np.add.at(changed, index, value)
+    return changed
+
+
 def astype(x: AnyArray, dtype: np.dtype[Any]) -> AnyArray:
-    """x.astype(dtype), which copies."""
+    """Return x.astype(dtype), which copies."""
     return x.astype(dtype)
 
 
 def power(x: AnyArray, exponent: Any) -> Any:
-    """x ** exponent, for which NumPy has short cuts that np.power lacks."""
+    """Return x ** exponent, for which NumPy has short cuts that np.power lacks."""
     return operator.pow(x, exponent)
 
 
@@ -103,4 +110,5 @@ def zero_gradient(shape: Shape, dtype: np.dtype[Any]) -> AnyArray:
 
 def where(condition: AnyArray, chosen: Any, other: Any) -> AnyArray:
     """np.where with three arguments."""
-    return np.where(condition, chosen, other)
+    chosen_or_other: AnyArray = np.where(condition, chosen, other)
+    return chosen_or_other

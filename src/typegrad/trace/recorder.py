@@ -56,6 +56,7 @@ class Recorder:
         self.calls: list[Call] = []
         self.states: list[tuple[Leaf, Tracer]] = []
         self.origin: object = None
+        self.layer: object = None
         self._constants: dict[int, tuple[Leaf, AnyArray]] = {}
         self._viewed: set[int] = set()
         self._opaque_inputs: dict[int, tuple[Tracer, ...]] = {}
@@ -112,7 +113,7 @@ class Recorder:
         is_view = isinstance(base, np.ndarray) and np.may_share_memory(array, base)
         node = Call(
             array.shape, array.dtype, array.strides, function, lifted, keywords,
-            is_view=is_view, origin=self.origin,
+            is_view=is_view, origin=self.origin or self.layer,
         )  # fmt: skip
         self.calls.append(node)
         if is_view and isinstance(lifted[0], Node):
@@ -124,6 +125,10 @@ class Recorder:
     ) -> Any:
         """Write a ufunc's call down."""
         out = keywords.pop("out", None)
+        if ufunc is np.add and method == "at" and isinstance(inputs[0], Tracer):
+            target, index, value = inputs
+            self.assign(target, self.call(primitives.add_at, target, _index(index), value))
+            return None
         if method not in ("__call__", "reduce", "accumulate") or ufunc.nout != 1:
             raise TraceError(f"np.{ufunc.__name__}.{method} cannot be planned")
         if any(isinstance(value, Tracer) for value in keywords.values()):
@@ -154,15 +159,11 @@ class Recorder:
         basic = all(isinstance(part, int | slice | type(None) | type(Ellipsis)) for part in parts)
         if basic and Ellipsis not in parts:
             parts = (*parts, Ellipsis)  # an array without axes rather than a scalar: a view
-        return self.call(primitives.getitem, x, tuple(_index_part(part) for part in parts))
+        return self.call(primitives.getitem, x, _index(parts))
 
     def setitem(self, x: Tracer, index: Any, value: Any) -> None:
         """Write x[index] = value down."""
-        parts = index if isinstance(index, tuple) else (index,)
-        self.assign(
-            x,
-            self.call(primitives.setitem, x, tuple(_index_part(part) for part in parts), value),
-        )
+        self.assign(x, self.call(primitives.setitem, x, _index(index), value))
 
     def assign(self, target: Tracer, value: Tracer) -> None:
         """Let `target` have a new value from here on, in its own dtype."""
@@ -180,7 +181,7 @@ class Recorder:
         expected = bool(condition.example)
         node = Call(
             (), np.dtype(np.bool_), (), Guard(expected), (condition.node,),
-            effect=True, origin=self.origin,
+            effect=True, origin=self.origin or self.layer,
         )  # fmt: skip
         self.calls.append(node)
         return expected
@@ -202,7 +203,10 @@ class Recorder:
             # It reads what its forward got: those arrays must not be reused before.
             inputs = (output_grad, *self._opaque_inputs.get(id(operation), ()))
             return self.opaque_call(
-                f"{operation}.backward", lambda grad, *_: operation.backward(grad), inputs, operation
+                f"{operation}.backward",
+                lambda grad, *_: operation.backward(grad),
+                inputs,
+                operation,
             )
         return self.within(operation, lambda: operation.run_backward(output_grad))
 
@@ -225,6 +229,24 @@ class Recorder:
             raise NotTraceable(origin, error) from error
         finally:
             self.origin = None
+
+    def within_layer(self, layer: object, run: Callable[[], Any]) -> Any:
+        """Run a layer; what fails outside its operations is the layer's doing.
+
+        Raises
+        ------
+        NotTraceable
+            With the operation or the layer, and the reason.
+        """
+        self.layer = layer
+        try:
+            return run()
+        except NotTraceable:
+            raise
+        except Exception as error:
+            raise NotTraceable(layer, error) from error
+        finally:
+            self.layer = None
 
     def opaque_call(
         self, name: str, run: Callable[..., Any], inputs: tuple[Tracer, ...], origin: object
@@ -304,6 +326,11 @@ def _literal(array: AnyArray) -> Leaf:
 def _array(leaf: Leaf) -> AnyArray:
     assert leaf.array is not None  # states have memory
     return leaf.array
+
+
+def _index(index: Any) -> tuple[Any, ...]:
+    parts = index if isinstance(index, tuple) else (index,)
+    return tuple(_index_part(part) for part in parts)
 
 
 def _index_part(part: Any) -> Any:

@@ -11,6 +11,7 @@ import numpy as np
 from typegrad.trace import primitives
 from typegrad.trace.graph import Call, Graph, Leaf, Node, operands, substitute
 from typegrad.trace.primitives import Opaque, Ufunc
+from typegrad.types import AnyArray
 
 _FOLDED_SIZE = 2**20
 """Elements of the largest array that is computed once and for all."""
@@ -44,9 +45,7 @@ def simplify(graph: Graph) -> Graph:
         return replaced.get(id(node), node)
 
     for old in graph.calls:
-        call = replace(
-            old, arguments=tuple(substitute(part, current) for part in old.arguments)
-        )
+        call = replace(old, arguments=tuple(substitute(part, current) for part in old.arguments))
         key = _key(call)
         node = known.get(key) or _shortcut(call)
         if node is None:
@@ -56,7 +55,9 @@ def simplify(graph: Graph) -> Graph:
         replaced[id(old)] = node
     outputs = {name: current(node) for name, node in graph.outputs.items()}
     updates = [(leaf, current(node)) for leaf, node in graph.updates]
-    return Graph(_used(calls, [*outputs.values(), *(node for _, node in updates)]), outputs, updates)
+    return Graph(
+        _used(calls, [*outputs.values(), *(node for _, node in updates)]), outputs, updates
+    )
 
 
 def _used(calls: list[Call], wanted: list[Node]) -> list[Call]:
@@ -131,13 +132,17 @@ def _folded(call: Call) -> Leaf | None:
     plain = isinstance(call.function, Ufunc) or call.function in _FOLDABLE
     if not (literal and plain) or np.prod(call.shape) > _FOLDED_SIZE:
         return None
-    arguments = [substitute(part, lambda node: node.array) for part in call.arguments]
+    arguments = [substitute(part, _array) for part in call.arguments]
     array = np.asarray(call.function(*arguments, **call.keywords))
     name = _literal_name(call)
     return Leaf(array.shape, array.dtype, array.strides, "literal", name, array)
 
 
 _FOLDABLE = (primitives.fill, primitives.astype, primitives.getitem, np.reshape, np.broadcast_to)
+
+
+def _array(node: Node) -> AnyArray | None:
+    return node.array if isinstance(node, Leaf) else None
 
 
 def _literal_name(call: Call) -> str:
@@ -189,4 +194,3 @@ _RULES: dict[Any, Callable[[Call], Node | None]] = {
     np.copy: _copy,
     primitives.setitem: _whole_assignment,
 }
-

@@ -36,7 +36,8 @@ class Tracer(NDArrayOperatorsMixin):
     @property
     def shape(self) -> Shape:
         """Lengths of the axes."""
-        return self.example.shape
+        shape: Shape = self.example.shape
+        return shape
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -56,7 +57,7 @@ class Tracer(NDArrayOperatorsMixin):
     @property
     def T(self) -> Any:  # noqa: N802 - NumPy's name
         """Transpose."""
-        return np.transpose(self)  # type: ignore[call-overload]  # speaks NEP 18
+        return np.transpose(self)
 
     @staticmethod
     def __apply_operation__(operation: Any, inputs: tuple[Any, ...]) -> Any:
@@ -117,11 +118,11 @@ class Tracer(NDArrayOperatorsMixin):
 
     def reshape(self, *shape: Any) -> Any:
         """Same elements in another shape."""
-        return np.reshape(self, _unpacked(shape))  # type: ignore[call-overload]
+        return np.reshape(self, _unpacked(shape))
 
     def transpose(self, *axes: Any) -> Any:
         """Axes in another order."""
-        return np.transpose(self, _unpacked(axes) or None)  # type: ignore[call-overload]
+        return np.transpose(self, _unpacked(axes) or None)
 
     def __getattr__(self, name: str) -> Any:
         """Find the methods that NumPy also has as functions of the same arguments."""
@@ -138,9 +139,13 @@ class Tracer(NDArrayOperatorsMixin):
 
 
 _METHODS = frozenset(
-    "all any argmax argmin argsort clip copy cumprod cumsum diagonal dot max mean min prod ravel "
-    "repeat round squeeze std sum swapaxes take trace var".split()
-)
+    {
+        "all", "any", "argmax", "argmin", "argsort", "clip", "copy", "cumprod", "cumsum",
+        "diagonal", "dot", "max", "mean", "min", "prod", "ravel", "repeat", "round", "squeeze",
+        "std", "sum", "swapaxes", "take", "trace", "var",
+    }
+)  # fmt: skip
+"""Methods that are functions of NumPy's too."""
 
 
 def _unpacked(sizes: tuple[Any, ...]) -> Any:
