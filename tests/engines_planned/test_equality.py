@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -105,7 +105,7 @@ class Case:
     layers: Callable[[], list[Any]] = lambda: [tg.Dense(4, 5, "tanh"), tg.Dense(5, 2)]
     loss: Callable[[], tg.Loss] = tg.MSELoss
     optimizer: Callable[[], tg.Optimizer] = tg.Adam
-    settings: StepSettings = StepSettings(mask_seed=3)
+    settings: StepSettings = field(default_factory=lambda: StepSettings(mask_seed=3))
     batch_size: int = 3
     dtype: type[np.floating[Any]] = np.float32
     weighted: bool = False

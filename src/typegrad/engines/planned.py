@@ -11,9 +11,10 @@ import numpy as np
 
 from typegrad.engines.base import StepSettings, TrainingData
 from typegrad.engines.eager import EagerEngine
-from typegrad.engines.planned_calls import Plan, ScalarSlots, plan
+from typegrad.engines.planned_calls import plan
 from typegrad.engines.planned_memory import Arena
 from typegrad.engines.planned_options import Options
+from typegrad.engines.planned_plan import Plan, ScalarSlots
 from typegrad.engines.planned_step import RunMode, StepTracer, Uniform, UpdateArrays, trace_update
 from typegrad.layers.mode import INFERENCE
 from typegrad.operations.base import is_observed
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("typegrad")
 
-_CHUNK = 16384
+_CHUNK = 65536
 """Elements of the flat vectors that an update takes at a time: they stay in the cache."""
 
 _PATIENCE = 3
@@ -88,6 +89,11 @@ class PlannedEngine(EagerEngine):
         self._zero = np.zeros((), network.dtype)
         self._data: TrainingData | None = None
         self._signature: tuple[Any, ...] = ()
+
+    @property
+    def planned_bytes(self) -> int:
+        """Memory for intermediate results, which all plans share."""
+        return self._arena.nbytes
 
     def run_epoch(
         self, data: TrainingData, permutation: IntArray, batch_size: int, learning_rates: Vector

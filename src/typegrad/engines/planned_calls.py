@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
-from typegrad.engines.planned_masks import MaskGenerator
-from typegrad.engines.planned_memory import Arena, Block, Liveness
+from typegrad.engines.planned_memory import Arena, Block, Liveness, direct_targets
+from typegrad.engines.planned_plan import (
+    CopiedResult,
+    MaskStep,
+    OpaqueStep,
+    Plan,
+    ScalarSlots,
+    Step,
+)
 from typegrad.engines.planned_step import Uniform
 from typegrad.trace import Call, Graph, Leaf, Node, primitives
 from typegrad.trace.graph import operands, substitute
 from typegrad.trace.primitives import Guard, Opaque, Ufunc
-from typegrad.trace.scalar import Number, Scalar, Values
 from typegrad.types import AnyArray, Shape
-
-Step: TypeAlias = Callable[[], object]
-"""A call with all its arguments bound."""
 
 # Results of these may overwrite an operand: each element depends on that element alone, and
 # is rounded correctly whichever loop NumPy takes.
@@ -35,52 +37,6 @@ _IN_PLACE = frozenset(
 _POWERS = {2: np.square, 0.5: np.sqrt, 1: np.positive, -1: np.reciprocal}
 
 
-@dataclass
-class Plan:
-    """A graph, bound to memory.
-
-    Attributes
-    ----------
-    steps
-        Called one after the other, they compute outputs and updates.
-    inputs, outputs
-        Where inputs must be put, and outputs are found, by name.
-    scalars
-        Numbers that must be set before the steps are called.
-    """
-
-    steps: list[Step]
-    inputs: dict[str, AnyArray]
-    outputs: dict[str, AnyArray]
-    scalars: ScalarSlots
-
-    def run(self) -> None:
-        """Call all steps."""
-        for step in self.steps:
-            step()
-
-
-class ScalarSlots:
-    """Arrays without axes that hold what is computed from named numbers."""
-
-    def __init__(self) -> None:
-        self._arrays: dict[tuple[str, str], AnyArray] = {}
-        self._sources: list[tuple[AnyArray, Callable[[Values], Number]]] = []
-
-    def array(self, scalar: Scalar, dtype: np.dtype[Any]) -> AnyArray:
-        """Return the array that holds a scalar in a dtype."""
-        key = (scalar.text, str(dtype))
-        if key not in self._arrays:
-            self._arrays[key] = np.zeros((), dtype)
-            self._sources.append((self._arrays[key], scalar.evaluate))
-        return self._arrays[key]
-
-    def set(self, values: Values) -> None:
-        """Compute all of them."""
-        for array, evaluate in self._sources:
-            array[()] = evaluate(values)
-
-
 def plan(graph: Graph, arena: Arena, scalars: ScalarSlots | None = None) -> Plan:
     """Lay out memory for a graph and bind its calls."""
     return _Planner(graph, arena, scalars or ScalarSlots()).plan()
@@ -91,7 +47,7 @@ class _Planner:
         self.graph = graph
         self.arena = arena
         self.live = Liveness(graph)
-        self.targets = _direct_targets(graph, self.live)
+        self.targets = direct_targets(graph, self.live)
         self.arrays: dict[int, Any] = {}
         self.blocks: dict[int, Block] = {}
         self.steps: list[Step] = []
@@ -117,7 +73,7 @@ class _Planner:
         """Give a node a block of its own."""
         block = self.arena.take(math.prod(node.shape) * node.dtype.itemsize)
         self.blocks[id(node)] = block
-        array = block.array(node.shape, node.dtype, node.strides)
+        array: AnyArray = block.array(node.shape, node.dtype, node.strides)
         self.arrays[id(node)] = array
         return array
 
@@ -147,7 +103,8 @@ class _Planner:
     def take_over(self, operand: Node, call: Call) -> AnyArray:
         """Let a call write where an operand lies: the same object, for which NumPy is faster."""
         self.blocks[id(call)] = self.blocks.pop(id(operand))
-        self.arrays[id(call)] = array = self.arrays[id(operand)]
+        array: AnyArray = self.arrays[id(operand)]
+        self.arrays[id(call)] = array
         return array
 
     def dying(self, place: int, call: Call, candidates: Iterable[Node]) -> Node | None:
@@ -201,7 +158,7 @@ class _Planner:
             self.ufunc(place, call, function)
         elif isinstance(function, Uniform):
             out = self.output(place, call)
-            self.steps.append(MaskGenerator(function, out, self.arena).fill)
+            self.steps.append(MaskStep(function, out))
         else:
             lowering: Any = _LOWERINGS.get(function, _Planner.any_function)
             lowering(self, place, call)
@@ -247,8 +204,15 @@ class _Planner:
 
     def elementwise(self, place: int, call: Call, ufunc: np.ufunc, given: tuple[Any, ...]) -> None:
         arguments = self.ufunc_arguments(ufunc, given)
-        out = self.output(place, call)
-        arguments = [_same_shape(argument, out) for argument in arguments]
+        arguments = [_same_shape(argument, call.shape) for argument in arguments]
+        spread = None if id(call) in self.targets else _spread_operand(ufunc, arguments, call)
+        if spread is None:
+            out = self.output(place, call)
+        else:
+            # Spreading it first costs less than NumPy's buffered broadcasting, which allocates.
+            out = self.allocate(call)
+            self.steps.append(partial(np.copyto, out, arguments[spread]))
+            arguments[spread] = out
         if ufunc in (np.maximum, np.minimum):  # whose third position NumPy wants left alone
             self.steps.append(partial(ufunc, *arguments, out=out, **call.keywords))
         else:
@@ -408,71 +372,6 @@ _LOWERINGS: Mapping[Any, Any] = {
 }
 
 
-class OpaqueStep:
-    """Runs something as it is written, and copies what it returns to where it belongs."""
-
-    def __init__(self, function: Opaque, arguments: list[AnyArray], targets: list[AnyArray]):
-        self.function = function
-        self.arguments = arguments
-        self.targets = targets
-
-    def __call__(self) -> None:
-        result = self.function(*self.arguments)
-        parts = result if isinstance(result, tuple) else (result,)
-        for target, part in zip(self.targets, parts, strict=True):
-            _copy_result(target, part, self.function.name)
-
-
-class CopiedResult:
-    """Calls a function and copies its result."""
-
-    def __init__(self, compute: partial[Any], target: AnyArray) -> None:
-        self.compute = compute
-        self.target = target
-
-    def __call__(self) -> None:
-        _copy_result(self.target, self.compute(), str(self.compute.func))
-
-
-def _copy_result(target: AnyArray, result: Any, name: str) -> None:
-    if np.shape(result) != target.shape:
-        raise ShapeChangedError(
-            f"{name} returned shape {np.shape(result)}, but {target.shape} for a batch of the "
-            'same size before; use engine="eager" for results whose shape depends on values'
-        )
-    np.copyto(target, result)
-
-
-_NOT_DIRECT = (primitives.fill, primitives.setitem, primitives.add_at)
-
-
-def _direct_targets(graph: Graph, live: Liveness) -> dict[int, AnyArray]:
-    """Find the results that can be written into a state at once, by the results' ids."""
-    places = {id(call): place for place, call in enumerate(graph.calls)}
-    guards = [place for place, call in enumerate(graph.calls) if isinstance(call.function, Guard)]
-    found: dict[int, AnyArray] = {}
-    for leaf, node in graph.updates:
-        if not isinstance(node, Call) or node.is_view or id(node) in found or leaf.array is None:
-            continue
-        place = places[id(node)]
-        elementwise = isinstance(node.function, Ufunc) and node.function.method == "__call__"
-        elementwise = elementwise and node.function is not Ufunc(np.matmul)
-        # What is there already must have been used; a failing guard must find it unchanged.
-        free = live.last_use(leaf) < place or (
-            elementwise and live.last_use(leaf) == place and _reads_itself_only(node, leaf)
-        )
-        fits = node.dtype == leaf.dtype and node.strides == leaf.array.strides
-        if free and fits and not any(guard > place for guard in guards):
-            if node.function not in _NOT_DIRECT:
-                found[id(node)] = leaf.array
-    return found
-
-
-def _reads_itself_only(call: Call, leaf: Leaf) -> bool:
-    """Whether the state is read in its own shape, not through a view of another order."""
-    return any(node is leaf for node in operands(call))
-
-
 _SUM_STARTS_AT_ZERO = not np.signbit(np.add.reduce(np.full((1, 2), -0.0), 0)).any()
 """Older releases of NumPy start a sum with its first term."""
 
@@ -491,11 +390,23 @@ def _dtype_or_kind(argument: Any) -> Any:
     return argument.dtype if isinstance(argument, Node) else type(argument)
 
 
-def _same_shape(argument: Any, out: AnyArray) -> Any:
+def _same_shape(argument: Any, shape: Shape) -> Any:
     """Broadcast by a view where only axes of length one are missing: that costs less."""
-    if argument.shape != out.shape and argument.size == out.size and argument.flags.c_contiguous:
-        return argument.reshape(out.shape)
-    return argument
+    if argument.size == 1 and argument.ndim > 0:
+        return argument.reshape(())
+    if argument.shape == shape or argument.size != math.prod(shape):
+        return argument
+    return argument.reshape(shape) if argument.flags.c_contiguous else argument
+
+
+def _spread_operand(ufunc: np.ufunc, arguments: list[Any], call: Call) -> int | None:
+    """Place of the one operand that is broadcast along an axis, if that is all there is to do."""
+    if ufunc not in _IN_PLACE or call.keywords:
+        return None
+    if any(argument.dtype != call.dtype for argument in arguments):
+        return None
+    spread = [place for place, part in enumerate(arguments) if part.shape != call.shape]
+    return spread[0] if len(spread) == 1 and arguments[spread[0]].size > 1 else None
 
 
 def _dense(node: Node) -> tuple[int, ...]:
@@ -515,7 +426,3 @@ def _row_major(shape: Shape) -> tuple[int, ...]:
         strides.append(step)
         step *= length
     return tuple(reversed(strides))
-
-
-class ShapeChangedError(ValueError):
-    """A result has another shape than when the plan was made."""

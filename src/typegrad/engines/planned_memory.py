@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from typegrad.trace import Call, Graph, Node
+from typegrad.trace import Call, Graph, Leaf, Node, primitives
 from typegrad.trace.graph import operands
+from typegrad.trace.primitives import Guard, Ufunc
 from typegrad.types import AnyArray, Shape
 
 _ALIGNMENT = 64
@@ -102,3 +103,33 @@ class Liveness:
     def is_view(self, node: Node) -> bool:
         """Whether a node lies in another's memory."""
         return isinstance(node, Call) and node.is_view
+
+
+_NOT_DIRECT = (primitives.fill, primitives.setitem, primitives.add_at)
+
+
+def direct_targets(graph: Graph, live: Liveness) -> dict[int, AnyArray]:
+    """Find the results that can be written into a state at once, by the results' ids."""
+    places = {id(call): place for place, call in enumerate(graph.calls)}
+    guards = [place for place, call in enumerate(graph.calls) if isinstance(call.function, Guard)]
+    found: dict[int, AnyArray] = {}
+    for leaf, node in graph.updates:
+        if not isinstance(node, Call) or node.is_view or id(node) in found or leaf.array is None:
+            continue
+        place = places[id(node)]
+        elementwise = isinstance(node.function, Ufunc) and node.function.method == "__call__"
+        elementwise = elementwise and node.function is not Ufunc(np.matmul)
+        # What is there already must have been used; a failing guard must find it unchanged.
+        free = live.last_use(leaf) < place or (
+            elementwise and live.last_use(leaf) == place and _reads_itself_only(node, leaf)
+        )
+        fits = node.dtype == leaf.dtype and node.strides == leaf.array.strides
+        unguarded = not any(guard > place for guard in guards)
+        if free and fits and unguarded and node.function not in _NOT_DIRECT:
+            found[id(node)] = leaf.array
+    return found
+
+
+def _reads_itself_only(call: Call, leaf: Leaf) -> bool:
+    """Whether the state is read in its own shape, not through a view of another order."""
+    return any(node is leaf for node in operands(call))

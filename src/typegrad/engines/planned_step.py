@@ -15,7 +15,7 @@ from typegrad.errors import TypegradError
 from typegrad.layers import Layer, Mode, named_parts
 from typegrad.operations.base import Operation, without_observer
 from typegrad.optimizers import Optimizer
-from typegrad.trace import Graph, NotTraceable, Recorder, Scalar, Tracer, TraceError, simplify
+from typegrad.trace import Graph, NotTraceable, Recorder, Scalar, TraceError, Tracer, simplify
 from typegrad.types import Array, Vector
 
 if TYPE_CHECKING:
@@ -44,7 +44,12 @@ class Uniform:
         return hash((id(self.current), self.path, self.rows, self.columns))
 
     def __call__(self) -> Array:
-        return replace(self.current.mode, path=self.path).uniform(self.rows, self.columns)
+        return self.mode.uniform(self.rows, self.columns)
+
+    @property
+    def mode(self) -> Mode:
+        """Mode of the layer that asks, in the pass that is being run."""
+        return replace(self.current.mode, path=self.path)
 
 
 @dataclass(frozen=True)
@@ -264,7 +269,7 @@ def trace_update(optimizer: Optimizer, flat: UpdateArrays, rate: float) -> Graph
         new_values: Any
         new_state: Any
         new_values, new_state = optimizer.formula(
-            values, grads, state, rate_now, step_now, flat.decay_mask
+            values, grads, state, rate_now, step_now, decay_mask=flat.decay_mask
         )
         recorder.assign(values, new_values)
         for name, tracer in before.items():

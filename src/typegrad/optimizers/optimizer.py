@@ -160,7 +160,7 @@ class Optimizer(BaseOptimizer):
             {name: _read_only(value) for name, value in state.items()},
             rate,
             self.steps + 1,
-            decay_mask,
+            decay_mask=decay_mask,
         )
         self.check_like("update's new parameters", updated, parameters)
         self.check_names("update's new state", new_state, state)
@@ -177,6 +177,7 @@ class Optimizer(BaseOptimizer):
         state: dict[str, Vector],
         learning_rate: float,
         step: int,
+        *,
         decay_mask: Mask | None = None,
     ) -> tuple[Vector, dict[str, Vector]]:
         """Return the new parameters and the new state: weight decay, then `update`.

@@ -289,11 +289,7 @@ class Recorder:
             return leaf
         if isinstance(value, tuple | list):
             return tuple(self._lift(part) for part in value)
-        if isinstance(value, slice) and all(
-            isinstance(part, int | None) for part in (value.start, value.stop, value.step)
-        ):
-            return value
-        if isinstance(value, _STATIC):
+        if isinstance(value, _STATIC) or _is_plain_slice(value):
             return value
         raise TraceError(f"it gives NumPy a {type(value).__name__}")
 
@@ -345,6 +341,12 @@ def _example(argument: Any) -> Any:
     if isinstance(argument, tuple | list):
         return type(argument)(_example(part) for part in argument)
     return argument
+
+
+def _is_plain_slice(value: Any) -> bool:
+    return isinstance(value, slice) and all(
+        isinstance(part, int | None) for part in (value.start, value.stop, value.step)
+    )
 
 
 def _has_tracer(value: Any) -> bool:
