@@ -59,7 +59,8 @@ class NoiseLayer(tg.Layer):
         return in_features
 
     def forward(self, x: Array, mode: tg.Mode = tg.INFERENCE) -> Array:
-        return x + self.generator.standard_normal(x.shape).astype(x.dtype)
+        noise: Array = np.asarray(self.generator.standard_normal(x.shape))
+        return x + noise.astype(x.dtype)
 
     def backward(self, output_grad: Array) -> Array:
         return output_grad

@@ -204,7 +204,8 @@ class _Planner:
 
     def elementwise(self, place: int, call: Call, ufunc: np.ufunc, given: tuple[Any, ...]) -> None:
         arguments = self.ufunc_arguments(ufunc, given)
-        arguments = [_same_shape(argument, call.shape) for argument in arguments]
+        if len({argument.dtype for argument in arguments}) == 1:
+            arguments = [_same_shape(argument, call.shape) for argument in arguments]
         spread = None if id(call) in self.targets else _spread_operand(ufunc, arguments, call)
         if spread is None:
             out = self.output(place, call)
@@ -391,7 +392,7 @@ def _dtype_or_kind(argument: Any) -> Any:
 
 
 def _same_shape(argument: Any, shape: Shape) -> Any:
-    """Broadcast by a view where only axes of length one are missing: that costs less."""
+    """Broadcast by a view where axes have length one: that costs NumPy less."""
     if argument.size == 1 and argument.ndim > 0:
         return argument.reshape(())
     if argument.shape == shape or argument.size != math.prod(shape):

@@ -15,7 +15,18 @@ from typegrad.errors import TypegradError
 from typegrad.layers import Layer, Mode, named_parts
 from typegrad.operations.base import Operation, without_observer
 from typegrad.optimizers import Optimizer
-from typegrad.trace import Graph, NotTraceable, Recorder, Scalar, TraceError, Tracer, simplify
+from typegrad.trace import (
+    Call,
+    Graph,
+    Node,
+    NotTraceable,
+    Recorder,
+    Scalar,
+    TraceError,
+    Tracer,
+    simplify,
+)
+from typegrad.trace.graph import operands
 from typegrad.types import Array, Vector
 
 if TYPE_CHECKING:
@@ -118,8 +129,16 @@ class StepTracer:
                 continue
             difference = first_difference(graph, again)
             if difference is None:
-                return simplify(graph)
+                return self._checked(simplify(graph))
             self._give_up_on(difference.origin, TraceError("it computes something else each time"))
+
+    def _checked(self, graph: Graph) -> Graph:
+        """Refuse gradients that both the graph and an opaque step may add to, in turns."""
+        gradients = {id(parameter.grad) for parameter in self._parameters.values()}
+        for leaf, node in graph.updates if self.reasons else ():
+            if id(leaf.array) in gradients and leaf not in _operands_of(node):
+                raise TraceError(f"{leaf.name} is added to several times, beside opaque steps")
+        return graph
 
     def _give_up_on(self, culprit: object, reason: Exception) -> None:
         if culprit is None or id(culprit) in self.reasons:
@@ -247,6 +266,11 @@ def find_holders(network: NeuralNetwork) -> list[Any]:
     kind: Any = Layer | Operation
     chain = network.chain
     return [chain, network.loss, *(part for _, part in named_parts(chain, kind))]
+
+
+def _operands_of(node: Node) -> list[Node]:
+    """Return what a node is computed from at once; nothing for a leaf."""
+    return list(operands(node)) if isinstance(node, Call) else []
 
 
 def trace_update(optimizer: Optimizer, flat: UpdateArrays, rate: float) -> Graph:
