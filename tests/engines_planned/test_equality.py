@@ -12,6 +12,8 @@ import pytest
 import typegrad as tg
 from typegrad import losses, optimizers
 from typegrad.engines import EagerEngine, Engine, PlannedEngine, StepSettings, TrainingData
+from typegrad.engines.planned_step import RunMode, StepTracer
+from typegrad.trace import evaluate
 from typegrad.types import AnyArray, Array
 
 
@@ -293,3 +295,32 @@ def test_embedding() -> None:
         engine.run_epoch(data, np.arange(20), 8, np.full(3, 0.1))
         found.append(network.flat.values.tobytes())
     assert found[0] == found[1]
+
+
+TRACEABLE = [name for name in CASES if name not in ("noise", "branches, accumulation")]
+
+
+@pytest.mark.parametrize("name", TRACEABLE)
+def test_interpreter_equals_eager(name: str) -> None:
+    """What the graph means is what the network computes."""
+    case = CASES[name]
+    network = tg.NeuralNetwork(case.layers(), loss=case.loss(), seed=2, dtype=case.dtype)
+    engine = EagerEngine(network, case.optimizer(), case.settings)
+    data = data_for(case)
+    rows = np.arange(8)
+    current = RunMode(engine.mode(step=5, start=0))
+    graph = StepTracer(network, current).trace(data.take(rows), total=8, first=True)
+    text = str(graph)
+    assert text.count("\n") > len(graph.calls)
+    start = network.state_dict()
+    network.zero_grad()
+    inputs: dict[str, Any] = {"inputs": data.inputs[rows], "targets": data.targets[rows]}
+    if data.weights is not None:
+        inputs["weights"] = data.weights[rows]
+    found = [float(evaluate(graph, inputs)["loss"]), network.flat.grads.copy()]
+    found += list(network.state_dict().values())
+    network.load_state_dict(start)
+    expected = [engine.accumulate(data, rows, 8, step=5), network.flat.grads.copy()]
+    expected += list(network.state_dict().values())
+    for left, right in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(left, right)

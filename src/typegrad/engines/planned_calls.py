@@ -203,9 +203,11 @@ class _Planner:
         )
 
     def elementwise(self, place: int, call: Call, ufunc: np.ufunc, given: tuple[Any, ...]) -> None:
-        arguments = self.ufunc_arguments(ufunc, given)
-        if len({argument.dtype for argument in arguments}) == 1:
-            arguments = [_same_shape(argument, call.shape) for argument in arguments]
+        if call.keywords:
+            self.any_function(place, call)
+            return
+        arguments, blocks = self.ufunc_arguments(ufunc, given)
+        arguments = [_same_shape(argument, call.shape) for argument in arguments]
         spread = None if id(call) in self.targets else _spread_operand(ufunc, arguments, call)
         if spread is None:
             out = self.output(place, call)
@@ -215,18 +217,34 @@ class _Planner:
             self.steps.append(partial(np.copyto, out, arguments[spread]))
             arguments[spread] = out
         if ufunc in (np.maximum, np.minimum):  # whose third position NumPy wants left alone
-            self.steps.append(partial(ufunc, *arguments, out=out, **call.keywords))
+            self.steps.append(partial(ufunc, *arguments, out=out))
         else:
-            self.steps.append(partial(ufunc, *arguments, out, **call.keywords))
+            self.steps.append(partial(ufunc, *arguments, out))
+        for block in blocks:
+            self.arena.give(block)
 
-    def ufunc_arguments(self, ufunc: np.ufunc, given: tuple[Any, ...]) -> list[Any]:
-        """Arrays, also for Python numbers: those cost a conversion in each call."""
+    def ufunc_arguments(
+        self, ufunc: np.ufunc, given: tuple[Any, ...]
+    ) -> tuple[list[Any], list[Block]]:
+        """Arrays of the dtypes that the ufunc's loop takes, and the blocks of converted ones.
+
+        Otherwise NumPy would convert in each call: Python numbers slowly, and arrays piece by
+        piece in a buffer of its own.
+        """
         kinds: list[Any] = [_dtype_or_kind(argument) for argument in given]
         dtypes = ufunc.resolve_dtypes((*kinds, *[None] * ufunc.nout))
-        return [
+        arguments = [
             self.ufunc_argument(argument, dtype)
             for argument, dtype in zip(given, dtypes, strict=False)
         ]
+        blocks = []
+        for place, dtype in enumerate(dtypes[: len(arguments)]):
+            array = arguments[place]
+            if array.dtype != dtype:
+                arguments[place], block = self.scratch(array.shape, dtype)
+                blocks.append(block)
+                self.steps.append(partial(np.copyto, arguments[place], array))
+        return arguments, blocks
 
     def ufunc_argument(self, argument: Any, dtype: np.dtype[Any]) -> Any:
         if isinstance(argument, Leaf) and argument.scalar is not None:
