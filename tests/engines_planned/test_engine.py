@@ -147,6 +147,52 @@ def test_state_that_steps_carry_on() -> None:
     same_on_both(run)
 
 
+@pytest.mark.parametrize("accumulation_steps", [1, 2])
+def test_an_array_that_changes_while_a_step_runs(accumulation_steps: int) -> None:
+    class Drift(tg.ElementwiseOperation):
+        def __init__(self) -> None:
+            self.amount = np.zeros(6, np.float32)
+
+        def output(self, x: Array) -> Array:
+            self.amount += 0.125
+            return x + self.amount
+
+        def input_grad(self, output_grad: Array, x: Array, y: Array) -> Array:
+            return output_grad
+
+    def run(kind: type[EagerEngine]) -> tuple[Any, ...]:
+        network = network_of(tg.Dense(4, 6), tg.Activation(Drift()), tg.Dense(6, 1))
+        engine = kind(network, tg.SGD(), StepSettings(accumulation_steps=accumulation_steps))
+        rows = 8 // accumulation_steps
+        losses = engine.run_epoch(random_data(), np.arange(24), rows, np.full(3, 0.05))
+        if isinstance(engine, PlannedEngine):
+            assert engine.notes == [
+                "Drift() runs as it is written, not planned: it computes something else each time"
+            ]
+        return losses, network.flat.values
+
+    same_on_both(run)
+
+
+def test_a_loss_that_is_not_planned() -> None:
+    class ForeignLoss(tg.ElementwiseLoss):
+        def terms(self, prediction: Array, target: Array) -> Array:
+            return np.square(prediction - target) * float(np.max(target))
+
+        def term_grads(self, prediction: Array, target: Array) -> Array:
+            return 2.0 * (prediction - target) * float(np.max(target))
+
+    def run(kind: type[EagerEngine]) -> tuple[Any, ...]:
+        network = network_of(tg.Dense(4, 1), loss=ForeignLoss())
+        engine = kind(network, tg.SGD(), StepSettings())
+        losses = train(engine, random_data())
+        if isinstance(engine, PlannedEngine):
+            assert engine.notes[0].startswith("ForeignLoss() runs as it is written")
+        return losses, network.flat.values
+
+    same_on_both(run)
+
+
 def test_shared_parameters() -> None:
     class Twice(tg.Layer):
         def __init__(self) -> None:

@@ -123,7 +123,7 @@ def test_constants_are_read_where_they_lie() -> None:
     constant[:] = 5.0
     planned.run()
     assert planned.outputs["y"].tolist() == (5.0 * X).tolist()
-    assert recorder.changed_constant() is constant
+    assert len(recorder.drifting()) == 1
 
 
 def test_updates_see_each_other_s_old_values() -> None:

@@ -268,6 +268,7 @@ class _Planner:
         arrays = [self.number_like(part, call.dtype) for part in (condition, chosen, other)]
         out = self.output(place, call)
         plain = condition.dtype == np.bool_ and condition.shape == call.shape
+        plain = plain and all(array.dtype == out.dtype for array in arrays[1:])
         if plain and out.flags.c_contiguous and call.dtype in _BITS:
             self.select(arrays, out)
         else:
@@ -284,7 +285,7 @@ class _Planner:
         mask, block = self.scratch(out.shape, bits)
         self.steps.append(partial(np.copyto, mask, condition))
         self.steps.append(partial(np.negative, mask, mask))  # 1 becomes all ones
-        chosen, other = (self.bits_of(array, out, bits) for array in (chosen, other))
+        chosen, other = chosen.view(bits), other.view(bits)
         target = out.view(bits)
         if other.ndim == 0 and not other:
             self.steps.append(partial(np.bitwise_and, chosen, mask, target))
@@ -295,13 +296,6 @@ class _Planner:
             self.steps.append(partial(np.bitwise_xor, difference, other, target))
             self.arena.give(second)
         self.arena.give(block)
-
-    def bits_of(self, array: AnyArray, out: AnyArray, bits: Any) -> AnyArray:
-        if array.dtype != out.dtype:
-            converted = np.empty(array.shape, out.dtype)
-            self.steps.append(partial(np.copyto, converted, array))
-            return converted.view(bits)
-        return array.view(bits)
 
     def astype(self, place: int, call: Call) -> None:
         (x,) = [self.value(node) for node in operands(call)]

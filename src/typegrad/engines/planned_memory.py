@@ -100,10 +100,6 @@ class Liveness:
         """Place of the last call that uses the root's memory; -1 if there is none."""
         return self._last.get(id(self.root(node)), -1)
 
-    def is_view(self, node: Node) -> bool:
-        """Whether a node lies in another's memory."""
-        return isinstance(node, Call) and node.is_view
-
 
 _NOT_DIRECT = (primitives.fill, primitives.setitem, primitives.add_at)
 

@@ -123,14 +123,17 @@ class StepTracer:
             try:
                 # The second time meets what the first left in attributes and generators.
                 with self._restored():
-                    graph, again = (self._trace_once(batch, total, first) for _ in range(2))
+                    traces = [self._trace_once(batch, total, first) for _ in range(2)]
+                    drifting = [part for _, recorder in traces for part in recorder.drifting()]
             except NotTraceable as failure:
                 self._give_up_on(failure.culprit, failure.reason)
                 continue
+            graph, again = (graph for graph, _ in traces)
             difference = first_difference(graph, again)
-            if difference is None:
+            if not drifting and difference is None:
                 return self._checked(simplify(graph))
-            self._give_up_on(difference.origin, TraceError("it computes something else each time"))
+            culprit = drifting[0] if difference is None else difference.origin
+            self._give_up_on(culprit, TraceError("it computes something else each time"))
 
     def _checked(self, graph: Graph) -> Graph:
         """Refuse gradients that both the graph and an opaque step may add to, in turns."""
@@ -145,16 +148,13 @@ class StepTracer:
             raise TraceError(f"{culprit or 'the network'}: {reason}") from reason
         self.reasons[id(culprit)] = (culprit, _reason_text(reason))
 
-    def _trace_once(self, batch: TrainingData, total: int, first: bool) -> Graph:
+    def _trace_once(self, batch: TrainingData, total: int, first: bool) -> tuple[Graph, Recorder]:
         recorder = Recorder(frozenset(self.reasons), self._concretely, guards=self.guards)
         # An opaque step adds to gradients by itself, so they have to be zero beforehand.
         zeroed = first and not self.reasons
         with np.errstate(all="ignore"), without_observer(), self._traced_state(recorder, zeroed):
             loss = self._run(recorder, batch, total)
-        changed = recorder.changed_constant()
-        if changed is not None:
-            raise TraceError(f"an array of shape {changed.shape} changes while a step runs")
-        return recorder.finish(loss=loss)
+        return recorder.finish(loss=loss), recorder
 
     def _run(self, recorder: Recorder, batch: TrainingData, total: int) -> Any:
         network = self.network
@@ -210,9 +210,17 @@ class StepTracer:
             for value in attributes.values()
             if isinstance(value, np.random.Generator)
         ]
+        arrays = [
+            (value, value.copy())
+            for _, attributes, _ in saved
+            for value in attributes.values()
+            if isinstance(value, np.ndarray) and value.flags.writeable
+        ]
         try:
             yield
         finally:
+            for array, content in arrays:
+                array[...] = content
             for holder, attributes, before in saved:
                 self.written.update(
                     (id(holder), name)

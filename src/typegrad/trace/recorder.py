@@ -11,7 +11,7 @@ import numpy as np
 from typegrad.trace import primitives
 from typegrad.trace.errors import TraceError
 from typegrad.trace.functions import HANDLERS, IN_PLACE, METADATA
-from typegrad.trace.graph import Call, Graph, Leaf, LeafKind, Node
+from typegrad.trace.graph import Call, Graph, Leaf, LeafKind, Node, operands
 from typegrad.trace.primitives import Guard, Opaque, Ufunc
 from typegrad.trace.scalar import Scalar
 from typegrad.trace.tracer import Tracer
@@ -91,13 +91,18 @@ class Recorder:
         ]
         return Graph(self.calls, {name: x.node for name, x in outputs.items()}, updates)
 
-    def changed_constant(self) -> AnyArray | None:
-        """Return a constant whose content is not what it was when it was first met."""
-        for leaf, before in self._constants.values():
-            array = leaf.array
-            if array is not None and array.tobytes() != before.tobytes():
-                return array
-        return None
+    def drifting(self) -> list[object]:
+        """Return origins of calls on constants that are not what they were when first met."""
+        changed = {
+            id(leaf)
+            for leaf, before in self._constants.values()
+            if _array(leaf).tobytes() != before.tobytes()
+        }
+        return [
+            call.origin
+            for call in self.calls
+            if any(id(node) in changed for node in operands(call))
+        ]
 
     # Calls.
 
@@ -320,7 +325,7 @@ def _literal(array: AnyArray) -> Leaf:
 
 
 def _array(leaf: Leaf) -> AnyArray:
-    assert leaf.array is not None  # states have memory
+    assert leaf.array is not None  # states and constants have memory
     return leaf.array
 
 
