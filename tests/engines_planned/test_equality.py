@@ -13,7 +13,7 @@ import typegrad as tg
 from typegrad import losses, optimizers
 from typegrad.engines import EagerEngine, Engine, PlannedEngine, StepSettings, TrainingData
 from typegrad.engines.planned_step import RunMode, StepTracer
-from typegrad.trace import evaluate
+from typegrad.tracing import evaluate
 from typegrad.types import AnyArray, Array
 
 

@@ -19,8 +19,8 @@ from typegrad.engines.planned_step import RunMode, StepTracer, Uniform, UpdateAr
 from typegrad.layers.mode import INFERENCE
 from typegrad.operations.base import is_observed
 from typegrad.optimizers import FullBatchOptimizer, Optimizer
-from typegrad.trace import Graph, TraceError
-from typegrad.trace.primitives import GuardFailed, Opaque, Ufunc
+from typegrad.tracing import Graph, TraceError
+from typegrad.tracing.primitives import GuardFailed, Opaque, Ufunc
 from typegrad.types import IntArray, Vector
 
 if TYPE_CHECKING:

@@ -19,9 +19,9 @@ from typegrad.engines.planned_plan import (
     Step,
 )
 from typegrad.engines.planned_step import Uniform
-from typegrad.trace import Call, Graph, Leaf, Node, primitives
-from typegrad.trace.graph import operands, substitute
-from typegrad.trace.primitives import Guard, Opaque, Ufunc
+from typegrad.tracing import Call, Graph, Leaf, Node, primitives
+from typegrad.tracing.graph import operands, substitute
+from typegrad.tracing.primitives import Guard, Opaque, Ufunc
 from typegrad.types import AnyArray, Shape
 
 # Results of these may overwrite an operand: each element depends on that element alone, and

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
 
-from typegrad.trace import Call, Graph, Leaf, Node
-from typegrad.trace.primitives import Opaque
+from typegrad.tracing import Call, Graph, Leaf, Node
+from typegrad.tracing.primitives import Opaque
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from typegrad.trace import Call, Graph, Leaf, Node, primitives
-from typegrad.trace.graph import operands
-from typegrad.trace.primitives import Guard, Ufunc
+from typegrad.tracing import Call, Graph, Leaf, Node, primitives
+from typegrad.tracing.graph import operands
+from typegrad.tracing.primitives import Guard, Ufunc
 from typegrad.types import AnyArray, Shape
 
 _ALIGNMENT = 64

@@ -12,8 +12,8 @@ import numpy as np
 from typegrad.engines.planned_step import Uniform
 from typegrad.errors import ShapeError
 from typegrad.layers.mode import UniformNumbers
-from typegrad.trace.primitives import Opaque
-from typegrad.trace.scalar import Number, Scalar, Values
+from typegrad.tracing.primitives import Opaque
+from typegrad.tracing.scalar import Number, Scalar, Values
 from typegrad.types import AnyArray
 
 Step: TypeAlias = Callable[[], object]

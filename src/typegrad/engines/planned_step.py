@@ -15,7 +15,7 @@ from typegrad.errors import TypegradError
 from typegrad.layers import Layer, Mode, named_parts
 from typegrad.operations.base import Operation, without_observer
 from typegrad.optimizers import Optimizer
-from typegrad.trace import (
+from typegrad.tracing import (
     Call,
     Graph,
     Node,
@@ -26,7 +26,7 @@ from typegrad.trace import (
     Tracer,
     simplify,
 )
-from typegrad.trace.graph import operands
+from typegrad.tracing.graph import operands
 from typegrad.types import Array, Vector
 
 if TYPE_CHECKING:

@@ -8,13 +8,13 @@ from typing import Any, Final
 
 import numpy as np
 
-from typegrad.trace import primitives
-from typegrad.trace.errors import TraceError
-from typegrad.trace.functions import HANDLERS, IN_PLACE, METADATA
-from typegrad.trace.graph import Call, Graph, Leaf, LeafKind, Node, operands
-from typegrad.trace.primitives import Guard, Opaque, Ufunc
-from typegrad.trace.scalar import Scalar
-from typegrad.trace.tracer import Tracer
+from typegrad.tracing import primitives
+from typegrad.tracing.errors import TraceError
+from typegrad.tracing.functions import HANDLERS, IN_PLACE, METADATA
+from typegrad.tracing.graph import Call, Graph, Leaf, LeafKind, Node, operands
+from typegrad.tracing.primitives import Guard, Opaque, Ufunc
+from typegrad.tracing.scalar import Scalar
+from typegrad.tracing.tracer import Tracer
 from typegrad.types import AnyArray
 
 _STATIC: Final = (bool, int, float, str, type(None), type(Ellipsis), np.dtype, type)

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
-from typegrad.trace import primitives
-from typegrad.trace.errors import TraceError
+from typegrad.tracing import primitives
+from typegrad.tracing.errors import TraceError
 from typegrad.types import AnyArray, Shape
 
 if TYPE_CHECKING:
-    from typegrad.trace.graph import Node
-    from typegrad.trace.recorder import Recorder
+    from typegrad.tracing.graph import Node
+    from typegrad.tracing.recorder import Recorder
 
 
 class Tracer(NDArrayOperatorsMixin):

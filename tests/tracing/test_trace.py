@@ -12,8 +12,8 @@ import pytest
 import typegrad as tg
 from typegrad.engines.planned_calls import plan
 from typegrad.engines.planned_memory import Arena
-from typegrad.trace import NotTraceable, Recorder, Scalar, TraceError, evaluate, simplify
-from typegrad.trace.primitives import GuardFailed
+from typegrad.tracing import NotTraceable, Recorder, Scalar, TraceError, evaluate, simplify
+from typegrad.tracing.primitives import GuardFailed
 
 X = np.arange(6.0).reshape(2, 3)
 

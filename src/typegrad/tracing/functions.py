@@ -12,9 +12,9 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from typegrad.trace import primitives
-from typegrad.trace.errors import TraceError
-from typegrad.trace.primitives import Ufunc
+from typegrad.tracing import primitives
+from typegrad.tracing.errors import TraceError
+from typegrad.tracing.primitives import Ufunc
 
 Handler: TypeAlias = Callable[..., Any]
 """Called as ``handler(recorder, *arguments of the NumPy function)``."""

@@ -10,7 +10,7 @@ import pytest
 
 from typegrad.engines.planned_calls import plan
 from typegrad.engines.planned_memory import Arena
-from typegrad.trace import Graph, Recorder, evaluate, simplify
+from typegrad.tracing import Graph, Recorder, evaluate, simplify
 
 Formula = Callable[[Any, Any], Any]
 

@@ -6,7 +6,7 @@ import operator
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn, TypeAlias
 
-from typegrad.trace.errors import TraceError
+from typegrad.tracing.errors import TraceError
 
 Number: TypeAlias = int | float
 Values: TypeAlias = Mapping[str, Number]

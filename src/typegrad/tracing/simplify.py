@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from typegrad.trace import primitives
-from typegrad.trace.graph import Call, Graph, Leaf, Node, operands, substitute
-from typegrad.trace.primitives import Opaque, Ufunc
+from typegrad.tracing import primitives
+from typegrad.tracing.graph import Call, Graph, Leaf, Node, operands, substitute
+from typegrad.tracing.primitives import Opaque, Ufunc
 from typegrad.types import AnyArray
 
 _FOLDED_SIZE = 2**20
@@ -27,7 +27,7 @@ def simplify(graph: Graph) -> Graph:
 
     Examples
     --------
-    >>> from typegrad.trace import Recorder
+    >>> from typegrad.tracing import Recorder
     >>> recorder = Recorder()
     >>> x = recorder.input("x", np.ones((2, 3)))
     >>> unused, y = np.exp(x), np.tanh(x) * np.tanh(x) * 1.0

@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from typegrad.trace.scalar import Scalar
+from typegrad.tracing.scalar import Scalar
 from typegrad.types import AnyArray, Shape
 
 LeafKind: TypeAlias = Literal["input", "state", "constant", "literal", "scalar", "result"]

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from typegrad.trace.graph import Graph, Leaf, substitute
-from typegrad.trace.scalar import Number
+from typegrad.tracing.graph import Graph, Leaf, substitute
+from typegrad.tracing.scalar import Number
 from typegrad.types import AnyArray
 
 
