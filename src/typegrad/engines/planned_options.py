@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from typegrad.engines.planned_step import find_holders
+from typegrad.types import AnyArray
 
 if TYPE_CHECKING:
     from typegrad.network import NeuralNetwork
-    from typegrad.types import AnyArray
 
 
 class Options:
@@ -24,11 +24,19 @@ class Options:
     def __init__(self, network: NeuralNetwork) -> None:
         self._network = network
         self._ignored: Collection[tuple[int, str]] = ()
+        self._holders: list[Any] = []
+        self._memory: list[AnyArray] = []
         self._remembered: list[Hashable] | None = None
 
     def remember(self, ignored: Collection[tuple[int, str]]) -> None:
         """Note the attributes, but for those that each step sets: (id of the owner, name)."""
         self._ignored = ignored
+        # Found once: a part that is put in another's place changes an attribute of its holder.
+        self._holders = find_holders(self._network)
+        self._memory = [
+            self._network.flat.values,
+            *(buffer.value for buffer in self._network.buffers.values()),
+        ]
         self._remembered = self._read()
 
     def changed(self) -> bool:
@@ -36,14 +44,12 @@ class Options:
         return self._remembered is not None and self._remembered != self._read()
 
     def _read(self) -> list[Hashable]:
-        buffers = self._network.buffers.values()
-        memory = [self._network.flat.values, *(buffer.value for buffer in buffers)]
         found: list[Hashable] = []
-        for holder in find_holders(self._network):
+        for holder in self._holders:
             for name, value in vars(holder).items():
                 if name == "_saved" or (id(holder), name) in self._ignored:
                     continue
-                if _is_view_of(value, memory):
+                if _is_view_of(value, self._memory):
                     continue
                 found.append((id(holder), name, _fingerprint(value)))
         return found
