@@ -9,7 +9,7 @@ import numpy as np
 import typegrad as tg
 from training.contestant import Contestant
 from training.problem import Floats, Problem
-from typegrad.engines import EagerEngine, Engine, StepSettings, TrainingData
+from typegrad.engines import EagerEngine, Engine, PlannedEngine, StepSettings, TrainingData
 
 
 class TypegradContestant(Contestant):
@@ -56,3 +56,10 @@ class TypegradEager(TypegradContestant):
 
     def build_engine(self) -> Engine:
         return EagerEngine(self.network, self.optimizer, StepSettings())
+
+
+class TypegradPlanned(TypegradContestant):
+    """The planned engine."""
+
+    def build_engine(self) -> Engine:
+        return PlannedEngine(self.network, self.optimizer, StepSettings())

@@ -36,7 +36,7 @@ def test_training_step_compares_contestants_that_agree(tmp_path: Path) -> None:
     ]
     for contest in result["contests"]:
         ran = [each for each in contest["results"] if each["skipped"] is None]
-        assert len(ran) == (7 if contest["problem"]["network"] == "13-1-linear" else 5)
+        assert len(ran) == (8 if contest["problem"]["network"] == "13-1-linear" else 6)
         for contestant in ran:
             assert len(contestant["seconds"]) == 2
             assert 0.0 < contestant["loss_difference"] < 1e-4

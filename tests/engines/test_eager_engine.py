@@ -184,9 +184,9 @@ def test_a_user_may_treat_warnings_as_errors_and_errors_as_wanted() -> None:
 
 
 def test_step_rows() -> None:
-    parts = step_rows(np.arange(7), 3)
+    parts = list(step_rows(np.arange(7), 3))
     assert [part.tolist() for part in parts] == [[0, 1, 2], [3, 4, 5], [6]]
-    assert step_rows(np.arange(0), 3) == []
+    assert list(step_rows(np.arange(0), 3)) == []
 
 
 def test_taking_rows() -> None:

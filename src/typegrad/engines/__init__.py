@@ -4,5 +4,16 @@ from __future__ import annotations
 
 from typegrad.engines.base import Engine, StepSettings, TrainingData
 from typegrad.engines.eager import EagerEngine
+from typegrad.engines.planned import PlannedEngine
+from typegrad.engines.selection import EngineName, build_engine, check_engine_name
 
-__all__ = ["EagerEngine", "Engine", "StepSettings", "TrainingData"]
+__all__ = [
+    "EagerEngine",
+    "Engine",
+    "EngineName",
+    "PlannedEngine",
+    "StepSettings",
+    "TrainingData",
+    "build_engine",
+    "check_engine_name",
+]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -115,12 +115,10 @@ class Engine(ABC):
         """
 
 
-def step_rows(permutation: IntArray, rows_per_step: int) -> list[IntArray]:
+def step_rows(permutation: IntArray, rows_per_step: int) -> Iterator[IntArray]:
     """Cut a permutation into the rows of each step."""
-    return [
-        permutation[start : start + rows_per_step]
-        for start in range(0, len(permutation), rows_per_step)
-    ]
+    for start in range(0, len(permutation), rows_per_step):
+        yield permutation[start : start + rows_per_step]
 
 
 def clip_gradient(gradient: Vector, settings: StepSettings) -> None:
@@ -135,8 +133,8 @@ def clip_gradient(gradient: Vector, settings: StepSettings) -> None:
 
 def all_finite(values: Vector) -> bool:
     """Whether no number is NaN or infinite."""
-    # The sum is the faster test, but may overflow though all terms are finite.
-    return math.isfinite(float(np.sum(values))) or bool(np.isfinite(values).all())
+    # The sum of squares is the faster test, but may overflow though all terms are finite.
+    return math.isfinite(values.dot(values)) or bool(np.isfinite(values).all())
 
 
 def _norm(gradient: Vector) -> float:

@@ -41,6 +41,7 @@ class EagerEngine(Engine):
         self.settings = settings
         # Found once, since that means looking through all layers.
         self._buffers = tuple(network.buffers.values())
+        self._values_before = np.empty_like(network.flat.values)
         self._full_loss: _FullLoss | None = None
 
     def run_epoch(
@@ -134,8 +135,9 @@ class EagerEngine(Engine):
     def _update(self, optimizer: Optimizer, rate: float, buffers: list[AnyArray]) -> None:
         """Take the optimizer's step; should a weight not be finite then, put all back."""
         flat = self.network.flat
-        values = flat.values.copy()
-        optimizer.step(flat.values, flat.grads, rate, decay_mask=flat.decay_mask)
+        values = self._values_before
+        np.copyto(values, flat.values)
+        self._take_step(optimizer, rate)
         if not all_finite(flat.values):
             flat.values[...] = values
             self._restore_buffers(buffers)
@@ -143,6 +145,10 @@ class EagerEngine(Engine):
                 f"step {optimizer.steps}: the update of {type(optimizer).__name__} with learning "
                 f"rate {rate:.3g} makes weights NaN or infinite. Lower the learning rate"
             )
+
+    def _take_step(self, optimizer: Optimizer, rate: float) -> None:
+        flat = self.network.flat
+        optimizer.step(flat.values, flat.grads, rate, decay_mask=flat.decay_mask)
 
     def _first_nonfinite_gradient(self) -> str:
         broken = [
@@ -161,18 +167,30 @@ class EagerEngine(Engine):
 
     def accumulate(self, data: TrainingData, rows: IntArray, batch_size: int, step: int) -> float:
         """Leave the mean loss's gradient over the rows in the flat buffer; return the loss."""
-        network = self.network
-        network.zero_grad()
+        self.network.zero_grad()
         loss = 0.0
         for start in range(0, len(rows), batch_size):
-            batch = data.take(rows[start : start + batch_size])
-            mode = Mode(True, self.settings.mask_seed, step, first_row=start)
-            outputs = network.forward(batch.inputs, mode)
-            loss += network.loss.forward(
-                outputs, batch.targets, batch.weights, total_weight=len(rows)
-            )
-            network.backward(network.loss.backward())
+            batch = rows[start : start + batch_size]
+            loss += self.accumulate_batch(data, batch, len(rows), start, step)
         return loss
+
+    def accumulate_batch(
+        self, data: TrainingData, rows: IntArray, total: int, start: int, step: int
+    ) -> float:
+        """Add a part's share of the mean loss's gradient to the flat buffer; return that loss.
+
+        The part begins at row `start` of a step that has `total` rows.
+        """
+        network = self.network
+        batch = data.take(rows)
+        outputs = network.forward(batch.inputs, self.mode(step, start))
+        loss = network.loss.forward(outputs, batch.targets, batch.weights, total_weight=total)
+        network.backward(network.loss.backward())
+        return loss
+
+    def mode(self, step: int, start: int) -> Mode:
+        """Mode of the pass that begins at row `start` of a step."""
+        return Mode(True, self.settings.mask_seed, step, first_row=start)
 
 
 class _FullLoss:

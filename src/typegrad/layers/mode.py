@@ -51,27 +51,75 @@ class Mode:
         The hash is the finalizer of SplitMix64 (Steele, Lea and Flood, 2014), applied in
         turn to the key, to the row and to the column.
         """
+        out = np.empty((rows, columns))
+        UniformNumbers(out).draw(self)
+        return out
+
+    def key(self) -> int:
+        """Hash of seed, step and path: 64 bits."""
         key = self.seed & _MASK
         for part in (self.step, *self.path):
             key = _mix_integer(key ^ _mix_integer(part))
-        row = np.arange(self.first_row, self.first_row + rows, dtype=np.uint64)
-        row_keys = _mix(np.uint64(key) + row * np.uint64(_GOLDEN))
-        column = np.arange(1, columns + 1, dtype=np.uint64) * np.uint64(_GOLDEN)
-        bits = _mix(row_keys[:, None] + column)
-        return (bits >> np.uint64(11)).astype(np.float64) * 2.0**-53
+        return key
 
 
 INFERENCE = Mode(training=False)
 """The mode of prediction and evaluation."""
 
 
-def _mix(
-    z: np.ndarray[tuple[int, ...], np.dtype[np.uint64]],
-) -> np.ndarray[tuple[int, ...], np.dtype[np.uint64]]:
-    """Finalizer of SplitMix64, element-wise."""
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return z ^ (z >> np.uint64(31))
+class UniformNumbers:
+    """Draws a mode's uniform numbers into an array, again and again, without new memory.
+
+    Parameters
+    ----------
+    out : ndarray of float64, shape (rows, columns)
+        Where the numbers are put.
+    """
+
+    def __init__(self, out: Array) -> None:
+        rows, columns = out.shape
+        self._out = out
+        self._spare = out.view(np.uint64)
+        self._bits = np.empty_like(self._spare)
+        self._rows = np.arange(rows, dtype=np.uint64) * np.uint64(_GOLDEN)
+        self._row_keys = np.empty_like(self._rows)
+        self._spare_keys = np.empty_like(self._rows)
+        self._columns = np.arange(1, columns + 1, dtype=np.uint64) * np.uint64(_GOLDEN)
+
+    def draw(self, mode: Mode) -> None:
+        """Put the numbers of ``mode.uniform`` into the array."""
+        start = np.array((mode.key() + mode.first_row * _GOLDEN) & _MASK, np.uint64)
+        np.add(self._rows, start, self._row_keys)
+        _mix(self._row_keys, self._spare_keys)
+        # Spread first: NumPy's broadcasting sums would take a buffer.
+        np.copyto(self._bits, self._columns)
+        np.copyto(self._spare, self._row_keys[:, None])
+        np.add(self._bits, self._spare, self._bits)
+        _mix(self._bits, self._spare)
+        np.right_shift(self._bits, _SHIFT, self._bits)
+        np.copyto(self._out, self._bits, "same_kind")
+        np.multiply(self._out, 2.0**-53, self._out)
+
+
+_Bits = np.ndarray[tuple[int, ...], np.dtype[np.uint64]]
+
+_SHIFT = np.array(11, np.uint64)
+"""A float64 holds 53 of 64 bits."""
+
+_ROUNDS = tuple(
+    (np.array(shift, np.uint64), np.array(factor, np.uint64))
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB))
+)
+
+
+def _mix(z: _Bits, spare: _Bits) -> None:
+    """Finalizer of SplitMix64, element-wise and in place."""
+    for shift, factor in _ROUNDS:
+        np.right_shift(z, shift, spare)
+        np.bitwise_xor(z, spare, z)
+        np.multiply(z, factor, z)
+    np.right_shift(z, np.uint64(31), spare)
+    np.bitwise_xor(z, spare, z)
 
 
 def _mix_integer(z: int) -> int:

@@ -135,7 +135,9 @@ class Loss(Operation):
         n = prediction.shape[0]
         if sample_weight is None:
             return np.full(n, 1.0 / (n if total_weight is None else total_weight), prediction.dtype)
-        weight = check_sample_weight(self, sample_weight, n)
+        weight = sample_weight
+        if isinstance(weight, np.ndarray):  # what records has no values to check
+            weight = check_sample_weight(self, weight, n)
         total = float(weight.sum()) if total_weight is None else total_weight
         if total <= 0:
             raise DataError(f"{self}: the weights of all {n} examples are zero")

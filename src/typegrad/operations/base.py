@@ -43,6 +43,21 @@ def observe_operations(observer: Observer) -> Iterator[None]:
         _observer.reset(token)
 
 
+@contextmanager
+def without_observer() -> Iterator[None]:
+    """Hide what runs inside the ``with`` block from `observe_operations`."""
+    token = _observer.set(None)
+    try:
+        yield
+    finally:
+        _observer.reset(token)
+
+
+def is_observed() -> bool:
+    """Whether `observe_operations` is in force."""
+    return _observer.get() is not None
+
+
 class Operation(ABC):
     """A differentiable function of arrays; base of the classes by arity.
 
@@ -171,6 +186,19 @@ class Operation(ABC):
             )
         return inputs, output
 
+    def _backward(self, output_grad: Array) -> Any:
+        apply_to = getattr(type(output_grad), "__apply_backward__", None)
+        if apply_to is not None:
+            return apply_to(self, output_grad)
+        return self.run_backward(output_grad)
+
+    def run_backward(self, output_grad: Array) -> Any:
+        """Check `output_grad`, and compute what `backward` returns.
+
+        This is `backward` for arrays that do not record what is done to them.
+        """
+        raise NotImplementedError(f"{self} has no backward of one argument")
+
     @final
     def gradient(
         self, index: int, output_grad: Array, inputs: tuple[Array, ...], output: Array
@@ -270,6 +298,11 @@ class UnaryOperation(Operation):
     @final
     def backward(self, output_grad: Array) -> Array:
         """Gradient with respect to the input of the last `forward`."""
+        computed: Array = self._backward(output_grad)
+        return computed
+
+    @final
+    def run_backward(self, output_grad: Array) -> Array:
         inputs, output = self._saved_for(output_grad)
         return self.gradient(0, output_grad, inputs, output)
 
@@ -316,6 +349,11 @@ class BinaryOperation(Operation):
     @final
     def backward(self, output_grad: Array) -> tuple[Array, Array]:
         """Gradients with respect to both inputs of the last `forward`."""
+        computed: tuple[Array, Array] = self._backward(output_grad)
+        return computed
+
+    @final
+    def run_backward(self, output_grad: Array) -> tuple[Array, Array]:
         inputs, output = self._saved_for(output_grad)
         return (
             self.gradient(0, output_grad, inputs, output),
@@ -358,6 +396,11 @@ class NaryOperation(Operation):
     @final
     def backward(self, output_grad: Array) -> tuple[Array, ...]:
         """Gradients with respect to all inputs of the last `forward`."""
+        computed: tuple[Array, ...] = self._backward(output_grad)
+        return computed
+
+    @final
+    def run_backward(self, output_grad: Array) -> tuple[Array, ...]:
         inputs, output = self._saved_for(output_grad)
         return tuple(
             self.gradient(index, output_grad, inputs, output) for index in range(len(inputs))
@@ -412,6 +455,11 @@ class ParameterOperation(Operation, Generic[*Arrays]):
     @final
     def backward(self, output_grad: Array) -> Array:
         """Add to each parameter's ``grad``, and return the gradient of the input."""
+        computed: Array = self._backward(output_grad)
+        return computed
+
+    @final
+    def run_backward(self, output_grad: Array) -> Array:
         inputs, output = self._saved_for(output_grad)
         computed = self._parameter_gradients(output_grad, inputs, output)
         # All are checked before any is added, so that an error leaves the sums as they were.

@@ -75,6 +75,8 @@ class ScatterAdd(UnaryOperation):
 
     def output_shape(self, *input_shapes: Shape) -> Shape | None:
         """Return `shape`; the input must have that of the part."""
+        if _is_recorded(self.key):
+            return self.shape  # its values, which the part's shape may depend on, are not known
         part = np.broadcast_to(np.False_, self.shape)[self.key].shape
         if input_shapes[0] != part:
             raise ShapeError(
@@ -84,7 +86,7 @@ class ScatterAdd(UnaryOperation):
         return self.shape
 
     def output(self, x: Array) -> Array:
-        total = np.zeros(self.shape, x.dtype)
+        total: Array = np.zeros_like(x, shape=self.shape)
         if _may_repeat(self.key):
             key: Any = self.key  # NumPy's stubs take fewer kinds of keys than NumPy does
             np.add.at(total, key, x)
@@ -208,7 +210,13 @@ def _own_indices(operation: Take | TakeAlongAxis, indices: IntArray) -> IntArray
 def _may_repeat(key: Key) -> bool:
     """Whether the key can name an element twice: only arrays of integers can."""
     items = key if isinstance(key, tuple) else (key,)
-    return any(isinstance(item, np.ndarray) and item.dtype != np.bool_ for item in items)
+    return any(getattr(item, "dtype", np.bool_) != np.bool_ for item in items)
+
+
+def _is_recorded(key: Key) -> bool:
+    """Whether the key has an array that records what is done to it, in place of values."""
+    items = key if isinstance(key, tuple) else (key,)
+    return any(hasattr(type(item), "__apply_operation__") for item in items)
 
 
 def _key_text(key: Key) -> str:

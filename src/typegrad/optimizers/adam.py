@@ -90,7 +90,7 @@ class Adam(_MomentOptimizer):
             square = np.maximum(state["largest_mean_square"], square)
             new["largest_mean_square"] = square
         size = learning_rate / (1.0 - beta1**step)
-        scale = np.sqrt(square) / math.sqrt(1.0 - beta2**step) + self.epsilon
+        scale = np.sqrt(square) / (1.0 - beta2**step) ** 0.5 + self.epsilon
         return parameters - size * new["mean"] / scale, new
 
 

@@ -96,6 +96,11 @@ class Optimizer(BaseOptimizer):
         """The state arrays by name; ``{}`` before the first step. They are not copies."""
         return dict(self._memory.state or {})
 
+    @property
+    def state_arrays(self) -> Mapping[str, Vector]:
+        """The same as `state`, without a new dict each time: not to be changed."""
+        return self._memory.state or {}
+
     def prepare(self, parameters: Vector) -> None:
         """Make the state for ``parameters`` if there is none yet; check it if there is.
 
@@ -149,19 +154,41 @@ class Optimizer(BaseOptimizer):
         self.check_like("gradient", gradient, parameters)
         rate = self._rate(learning_rate)
         state = self._memory.state or {}
-        decayed, gradient = self._decay(parameters, gradient, rate, decay_mask)
-        updated, new_state = self.update(
-            _read_only(decayed),
+        updated, new_state = self.formula(
+            _read_only(parameters),
             _read_only(gradient),
             {name: _read_only(value) for name, value in state.items()},
             rate,
             self.steps + 1,
+            decay_mask=decay_mask,
         )
         self.check_like("update's new parameters", updated, parameters)
         self.check_names("update's new state", new_state, state)
         for name, value in new_state.items():
             self.check_like(f"update's new state {name!r}", value, parameters)
         self._write([parameters, *state.values()], [updated, *(new_state[name] for name in state)])
+        self._progress.steps += 1
+
+    @final
+    def formula(
+        self,
+        parameters: Vector,
+        gradient: Vector,
+        state: dict[str, Vector],
+        learning_rate: float,
+        step: int,
+        *,
+        decay_mask: Mask | None = None,
+    ) -> tuple[Vector, dict[str, Vector]]:
+        """Return the new parameters and the new state: weight decay, then `update`.
+
+        This is the step without checks and without a change of anything; an engine traces it.
+        """
+        decayed, gradient = self._decay(parameters, gradient, learning_rate, decay_mask)
+        return self.update(decayed, gradient, state, learning_rate, step)
+
+    def count_step(self) -> None:
+        """Note a step that an engine took by its own means."""
         self._progress.steps += 1
 
     def reset(self) -> None:

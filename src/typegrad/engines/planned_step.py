@@ -1,0 +1,339 @@
+"""Training steps and updates, traced into graphs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from typegrad.engines.base import TrainingData
+from typegrad.engines.planned_comparison import first_difference
+from typegrad.errors import TypegradError
+from typegrad.layers import Layer, Mode, named_parts
+from typegrad.operations.base import Operation, without_observer
+from typegrad.optimizers import Optimizer
+from typegrad.tracing import (
+    Call,
+    Graph,
+    Node,
+    NotTraceable,
+    Recorder,
+    Scalar,
+    TraceError,
+    Tracer,
+    simplify,
+)
+from typegrad.tracing.graph import operands
+from typegrad.types import Array, Vector
+
+if TYPE_CHECKING:
+    from typegrad.network import NeuralNetwork
+
+
+@dataclass
+class RunMode:
+    """The mode of the pass that is being run: what opaque layers and masks look at."""
+
+    mode: Mode
+
+
+@dataclass(frozen=True)
+class Uniform:
+    """Primitive: the uniform numbers of a random mask, as `Mode.uniform` draws them."""
+
+    current: RunMode
+    path: tuple[int, ...]
+    rows: int
+    columns: int
+
+    __name__ = "uniform"
+
+    def __hash__(self) -> int:
+        return hash((id(self.current), self.path, self.rows, self.columns))
+
+    def __call__(self) -> Array:
+        return self.mode.uniform(self.rows, self.columns)
+
+    @property
+    def mode(self) -> Mode:
+        """Mode of the layer that asks, in the pass that is being run."""
+        return replace(self.current.mode, path=self.path)
+
+
+@dataclass(frozen=True)
+class _TracedMode(Mode):
+    """A mode whose random numbers are drawn anew each time the graph runs."""
+
+    recorder: Recorder | None = None
+    current: RunMode | None = None
+
+    def uniform(self, rows: int, columns: int) -> Any:
+        assert self.recorder is not None
+        assert self.current is not None
+        return self.recorder.call(Uniform(self.current, self.path, rows, columns))
+
+
+class StepTracer:
+    """Traces a network's training step, forward, loss and backward.
+
+    Attributes
+    ----------
+    reasons : dict
+        Operations and layers that could not be traced, by id, with the reason.
+    written : set
+        Attributes of layers and operations that a step sets, by the owner's id and name.
+    guards : bool
+        Whether branches on values are planned, for data that takes the same branch.
+    plannable : bool
+        False once the network as a whole turned out not to be traceable.
+    """
+
+    def __init__(self, network: NeuralNetwork, current: RunMode) -> None:
+        self.network = network
+        self.current = current
+        self.reasons: dict[int, tuple[object, str]] = {}
+        self.written: set[tuple[int, str]] = set()
+        self.guards = True
+        self.plannable = True
+        self._parameters = network.parameters
+        self._buffers = network.buffers
+        self._holders = find_holders(network)
+
+    def trace(self, batch: TrainingData, total: int, first: bool) -> Graph:
+        """Trace a step on a batch like this one.
+
+        Parameters
+        ----------
+        batch
+            An example; shapes and dtypes matter, and the branches that it takes.
+        total
+            Rows of the whole step, of which the batch may be a part.
+        first
+            Whether it is the step's first batch, so that gradients start at zero.
+
+        Raises
+        ------
+        TraceError
+            If the network as a whole cannot be traced.
+        """
+        while True:
+            try:
+                # The second time meets what the first left in attributes and generators.
+                with self._restored():
+                    traces = [self._trace_once(batch, total, first) for _ in range(2)]
+                    drifting = [part for _, recorder in traces for part in recorder.drifting()]
+            except NotTraceable as failure:
+                self._give_up_on(failure.culprit, failure.reason)
+                continue
+            graph, again = (graph for graph, _ in traces)
+            difference = first_difference(graph, again)
+            if not drifting and difference is None:
+                return self._checked(simplify(graph))
+            culprit = drifting[0] if difference is None else difference.origin
+            self._give_up_on(culprit, TraceError("it computes something else each time"))
+
+    def _checked(self, graph: Graph) -> Graph:
+        """Refuse gradients that both the graph and an opaque step may add to, in turns."""
+        gradients = {id(parameter.grad) for parameter in self._parameters.values()}
+        for leaf, node in graph.updates if self.reasons else ():
+            if id(leaf.array) in gradients and leaf not in _operands_of(node):
+                raise TraceError(f"{leaf.name} is added to several times, beside opaque steps")
+        return graph
+
+    def _give_up_on(self, culprit: object, reason: Exception) -> None:
+        if culprit is None or id(culprit) in self.reasons:
+            raise TraceError(f"{culprit or 'the network'}: {reason}") from reason
+        self.reasons[id(culprit)] = (culprit, _reason_text(reason))
+
+    def _trace_once(self, batch: TrainingData, total: int, first: bool) -> tuple[Graph, Recorder]:
+        recorder = Recorder(frozenset(self.reasons), self._concretely, guards=self.guards)
+        # An opaque step adds to gradients by itself, so they have to be zero beforehand.
+        zeroed = first and not self.reasons
+        with np.errstate(all="ignore"), without_observer(), self._traced_state(recorder, zeroed):
+            loss = self._run(recorder, batch, total)
+        return recorder.finish(loss=loss), recorder
+
+    def _run(self, recorder: Recorder, batch: TrainingData, total: int) -> Any:
+        network = self.network
+        mode = _TracedMode(**vars(self.current.mode), recorder=recorder, current=self.current)
+        layers = network.layers
+        inputs: list[Any] = []
+        x: Any = recorder.input("inputs", batch.inputs)
+        for index, layer in enumerate(layers):
+            inputs.append(x)
+            x = self._forward(recorder, layer, x, mode, index)
+        target: Any = recorder.input("targets", batch.targets)
+        weights: Any = None
+        if batch.weights is not None:
+            weights = recorder.input("weights", batch.weights)
+        loss: Any = network.loss.forward(x, target, weights, total_weight=total)
+        grad = self._loss_backward(recorder, (x, target, weights))
+        for layer, x in zip(reversed(layers), reversed(inputs), strict=True):
+            grad = self._backward(recorder, layer, grad, x)
+        return loss
+
+    def _forward(self, recorder: Recorder, layer: Layer, x: Tracer, mode: Mode, index: int) -> Any:
+        current = self.current
+        if id(layer) in self.reasons:
+            return recorder.opaque_call(
+                f"{layer}.forward",
+                lambda array: layer.forward(array, current.mode.inside(index)), (x,), layer,
+            )  # fmt: skip
+        traced: Any = x
+        return recorder.within_layer(layer, lambda: layer.forward(traced, mode.inside(index)))
+
+    def _backward(self, recorder: Recorder, layer: Layer, grad: Any, x: Tracer) -> Any:
+        if id(layer) in self.reasons:
+            # It reads what its forward got: that array must not be reused before.
+            return recorder.opaque_call(
+                f"{layer}.backward", lambda array, *_: layer.backward(array), (grad, x), layer
+            )
+        return recorder.within_layer(layer, lambda: layer.backward(grad))
+
+    def _loss_backward(self, recorder: Recorder, inputs: tuple[Any, ...]) -> Any:
+        loss = self.network.loss
+        if id(loss) in self.reasons:
+            used = tuple(x for x in inputs if x is not None)
+            return recorder.opaque_call(f"{loss}.backward", lambda *_: loss.backward(), used, loss)
+        return recorder.within(loss, loss.backward)
+
+    @contextmanager
+    def _restored(self) -> Iterator[None]:
+        """Undo all that tracing changes in layers and operations."""
+        saved = [(holder, vars(holder), dict(vars(holder))) for holder in self._holders]
+        generators = [
+            (value.bit_generator, value.bit_generator.state)
+            for _, attributes, _ in saved
+            for value in attributes.values()
+            if isinstance(value, np.random.Generator)
+        ]
+        arrays = [
+            (value, value.copy())
+            for _, attributes, _ in saved
+            for value in attributes.values()
+            if isinstance(value, np.ndarray) and value.flags.writeable
+        ]
+        try:
+            yield
+        finally:
+            for array, content in arrays:
+                array[...] = content
+            for holder, attributes, before in saved:
+                self.written.update(
+                    (id(holder), name)
+                    for name, value in attributes.items()
+                    if before.get(name, self) is not value
+                )
+                attributes.clear()
+                attributes.update(before)
+            for generator, state in generators:
+                generator.state = state
+
+    @contextmanager
+    def _traced_state(self, recorder: Recorder, zeroed: bool) -> Iterator[None]:
+        """Give parameters and buffers Tracers for a while."""
+        held = [(part, dict(vars(part))) for part in self._state_parts()]
+        try:
+            start = recorder.zeroed_state if zeroed else recorder.state
+            for name, parameter in self._parameters.items():
+                attributes = vars(parameter)
+                attributes["_grad"] = start(f"{name}.grad", parameter.grad)
+                attributes["_value"] = recorder.state(name, parameter.value)
+            for name, buffer in self._buffers.items():
+                vars(buffer)["value"] = recorder.state(name, buffer.value)
+            yield
+        finally:
+            for part, before in held:
+                vars(part).update(before)
+
+    @contextmanager
+    def _concretely(self) -> Iterator[None]:
+        """Give parameters and buffers copies of their arrays, for an opaque step's example."""
+        held = [(part, dict(vars(part))) for part in self._state_parts()]
+        try:
+            for parameter in self._parameters.values():
+                value: Any = parameter.value
+                parameter.bind(value.example.copy(), np.zeros_like(value.example))
+            for buffer in self._buffers.values():
+                traced: Any = buffer.value
+                buffer.value = traced.example.copy()
+            yield
+        finally:
+            for part, before in held:
+                vars(part).update(before)
+
+    def _state_parts(self) -> list[Any]:
+        return [*self._parameters.values(), *self._buffers.values()]
+
+
+def find_holders(network: NeuralNetwork) -> list[Any]:
+    """Return all layers and operations, whose attributes a step may read or set."""
+    kind: Any = Layer | Operation
+    chain = network.chain
+    return [chain, network.loss, *(part for _, part in named_parts(chain, kind))]
+
+
+def _operands_of(node: Node) -> list[Node]:
+    """Return what a node is computed from at once; nothing for a leaf."""
+    return list(operands(node)) if isinstance(node, Call) else []
+
+
+def trace_update(optimizer: Optimizer, flat: UpdateArrays, rate: float) -> Graph:
+    """Trace an optimizer's step on flat vectors.
+
+    Raises
+    ------
+    TraceError
+        If the formula cannot be traced.
+    """
+
+    def trace_once() -> Graph:
+        recorder = Recorder()
+        values: Any = recorder.state("parameters", flat.values)
+        grads: Any = recorder.state("gradient", flat.grads)
+        state: Any = {name: recorder.state(name, array) for name, array in flat.state.items()}
+        before = dict(state)
+        rate_now: Any = Scalar.named("learning_rate", rate)
+        step_now: Any = Scalar.named("step", optimizer.steps + 1)
+        new_values: Any
+        new_state: Any
+        new_values, new_state = optimizer.formula(
+            values, grads, state, rate_now, step_now, decay_mask=flat.decay_mask
+        )
+        recorder.assign(values, new_values)
+        for name, tracer in before.items():
+            recorder.assign(tracer, new_state[name])
+        return recorder.finish()
+
+    try:
+        with np.errstate(all="ignore"):
+            graph, again = trace_once(), trace_once()
+    except (TypegradError, TypeError, ValueError, AttributeError) as error:
+        raise TraceError(str(error)) from error
+    if first_difference(graph, again) is not None:
+        raise TraceError("it computes something else each time")
+    return simplify(graph)
+
+
+@dataclass(frozen=True)
+class UpdateArrays:
+    """What an update reads and writes: flat vectors, or equal parts of them."""
+
+    values: Vector
+    grads: Vector
+    decay_mask: Vector
+    state: dict[str, Vector]
+
+    def part(self, start: int, stop: int) -> UpdateArrays:
+        """Return views of some elements of all vectors."""
+        state = {name: array[start:stop] for name, array in self.state.items()}
+        return UpdateArrays(
+            self.values[start:stop], self.grads[start:stop], self.decay_mask[start:stop], state
+        )
+
+
+def _reason_text(reason: Exception) -> str:
+    return str(reason) if isinstance(reason, TraceError) else f"{type(reason).__name__}: {reason}"

@@ -1,0 +1,116 @@
+"""Scalar: a Python number that is not known yet, such as a step's learning rate."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn, TypeAlias
+
+from typegrad.tracing.errors import TraceError
+
+Number: TypeAlias = int | float
+Values: TypeAlias = Mapping[str, Number]
+
+_SYMBOLS = {
+    operator.add: "+",
+    operator.sub: "-",
+    operator.mul: "*",
+    operator.truediv: "/",
+    operator.pow: "**",
+}
+
+
+class Scalar:
+    """A number computed by Python's operators from named numbers.
+
+    Unlike an array it has no dtype: like a Python float it takes that of the arrays it meets.
+
+    Parameters
+    ----------
+    text
+        The formula, for people.
+    example
+        Its value at the time of tracing.
+    evaluate
+        Computes it from the values of the named numbers.
+    """
+
+    def __init__(self, text: str, example: Number, evaluate: Callable[[Values], Number]) -> None:
+        self.text = text
+        self.example = example
+        self.evaluate = evaluate
+
+    @classmethod
+    def named(cls, name: str, example: Number) -> Scalar:
+        """Return the number that is called `name`."""
+        return cls(name, example, lambda values: values[name])
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **keywords: Any) -> Any:
+        """Leave formulas with Tracers to them; with arrays alone there is nobody to write it."""
+        if any(hasattr(part, "__apply_operation__") for part in inputs):
+            return NotImplemented
+        raise TraceError(f"it combines {self.text} with an array that is not traced")
+
+    def __add__(self, other: Any) -> Any:
+        return _combine(operator.add, self, other)
+
+    def __radd__(self, other: Any) -> Any:
+        return _combine(operator.add, other, self)
+
+    def __sub__(self, other: Any) -> Any:
+        return _combine(operator.sub, self, other)
+
+    def __rsub__(self, other: Any) -> Any:
+        return _combine(operator.sub, other, self)
+
+    def __mul__(self, other: Any) -> Any:
+        return _combine(operator.mul, self, other)
+
+    def __rmul__(self, other: Any) -> Any:
+        return _combine(operator.mul, other, self)
+
+    def __truediv__(self, other: Any) -> Any:
+        return _combine(operator.truediv, self, other)
+
+    def __rtruediv__(self, other: Any) -> Any:
+        return _combine(operator.truediv, other, self)
+
+    def __pow__(self, other: Any) -> Any:
+        return _combine(operator.pow, self, other)
+
+    def __rpow__(self, other: Any) -> Any:
+        return _combine(operator.pow, other, self)
+
+    def __neg__(self) -> Scalar:
+        evaluate = self.evaluate
+        return Scalar(f"-{self.text}", -self.example, lambda values: -evaluate(values))
+
+    def _unknown(self, *_: object) -> NoReturn:
+        raise TraceError(f"it needs the value of {self.text} when it is planned")
+
+    __bool__ = __float__ = __int__ = __index__ = _unknown
+    __lt__ = __le__ = __gt__ = __ge__ = _unknown
+
+    def __repr__(self) -> str:
+        return self.text
+
+
+def _combine(symbol: Callable[[Any, Any], Any], left: Any, right: Any) -> Any:
+    if not all(isinstance(part, Scalar | int | float) for part in (left, right)):
+        return NotImplemented
+    left_value, right_value = _evaluator(left), _evaluator(right)
+    return Scalar(
+        f"({left} {_SYMBOLS[symbol]} {right})",
+        symbol(_example(left), _example(right)),
+        lambda values: symbol(left_value(values), right_value(values)),
+    )
+
+
+def _example(part: Scalar | Number) -> Number:
+    return part.example if isinstance(part, Scalar) else part
+
+
+def _evaluator(part: Scalar | Number) -> Callable[[Values], Number]:
+    if isinstance(part, Scalar):
+        return part.evaluate
+    return lambda values: part
