@@ -181,7 +181,7 @@ def test_public_classes_and_functions_have_docstrings_of_their_own(name: str) ->
             if not method_name.startswith("_"):
                 assert inspect.getdoc(method), f"{name}.{method_name}"
     else:
-        assert name in {"ACTIVATIONS", "ActivationName", "INFERENCE", "LayerLike", "StateValue"}
+        assert name in {"ACTIVATIONS", "ActivationName", "INFERENCE", "Size", "StateValue"}
 
 
 @pytest.mark.parametrize("name", ["__version__", *SUBMODULES])

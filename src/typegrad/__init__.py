@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from typegrad.autodiff import *  # noqa: F403
     from typegrad.callbacks import *  # noqa: F403
     from typegrad.data import *  # noqa: F403
+    from typegrad.dimensions import *  # noqa: F403
     from typegrad.errors import *  # noqa: F403
     from typegrad.history import *  # noqa: F403
     from typegrad.layers import *  # noqa: F403

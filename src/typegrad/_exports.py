@@ -39,6 +39,7 @@ EXPORTS: dict[str, tuple[str, ...]] = {
         "TableEncoder",
         "read_table",
     ),
+    "typegrad.dimensions": ("Dim", "Size"),
     "typegrad.errors": (
         "DTypeError",
         "DataError",
@@ -63,6 +64,7 @@ EXPORTS: dict[str, tuple[str, ...]] = {
         "ColumnEmbedding",
         "Dense",
         "Dropout",
+        "ElementwiseLayer",
         "Embedding",
         "Flatten",
         "INFERENCE",

@@ -1,14 +1,18 @@
 """NeuralNetwork: layers and a loss, over one flat buffer of parameters."""
 
+# pyright: reportOverlappingOverload=false
+
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Generic, cast, overload
 
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import TypeVar
 
 from typegrad.data.standardizer import Standardizer
+from typegrad.dimensions import First, In_co, Last, Out_co
 from typegrad.errors import DTypeError, ShapeError, StateError
 from typegrad.layers import INFERENCE, Buffer, Chain, Layer, LayerLike, Mode, named_parts
 from typegrad.losses.base import Loss
@@ -19,11 +23,16 @@ from typegrad.types import AnyArray, Array, FloatDType, Vector
 
 __all__ = ["NeuralNetwork"]
 
+DTypeT = TypeVar("DTypeT", bound=np.floating[Any], default=Any)
+LossT_co = TypeVar("LossT_co", bound=Loss, covariant=True, default=Loss)
 
-class NeuralNetwork:
+
+class NeuralNetwork(Generic[In_co, Out_co, DTypeT, LossT_co]):
     """Layers one after the other, with the loss they are trained on.
 
-    ``NeuralNetwork(a, b, c, loss=...)`` and ``NeuralNetwork([a, b, c], loss=...)`` are the same.
+    ``NeuralNetwork(a >> b >> c, loss=...)``, ``NeuralNetwork(a, b, c, loss=...)`` and
+    ``NeuralNetwork([a, b, c], loss=...)`` are the same. Its type names what it takes and gives,
+    its dtype and its loss; plain ``NeuralNetwork`` in an annotation is any network.
 
     Parameters
     ----------
@@ -61,10 +70,53 @@ class NeuralNetwork:
     (2, 1)
     """
 
+    # With dtype first: options that come as ``**options`` may hold one.
+    @overload
+    def __init__(
+        self: NeuralNetwork[First, Last, Any, LossT_co],
+        layers: Layer[First, Last],
+        /,
+        *,
+        loss: LossT_co,
+        seed: int | np.random.Generator | None = None,
+        dtype: npt.DTypeLike,
+        input_scaler: Standardizer | None = None,
+        target_scaler: Standardizer | None = None,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: NeuralNetwork[First, Last, np.float32, LossT_co],
+        layers: Layer[First, Last],
+        /,
+        *,
+        loss: LossT_co,
+        seed: int | np.random.Generator | None = None,
+        input_scaler: Standardizer | None = None,
+        target_scaler: Standardizer | None = None,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: NeuralNetwork[Any, Any, Any, LossT_co],
+        *layers: LayerLike | Iterable[LayerLike],
+        loss: LossT_co,
+        seed: int | np.random.Generator | None = None,
+        dtype: npt.DTypeLike,
+        input_scaler: Standardizer | None = None,
+        target_scaler: Standardizer | None = None,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: NeuralNetwork[Any, Any, np.float32, LossT_co],
+        *layers: LayerLike | Iterable[LayerLike],
+        loss: LossT_co,
+        seed: int | np.random.Generator | None = None,
+        input_scaler: Standardizer | None = None,
+        target_scaler: Standardizer | None = None,
+    ) -> None: ...
     def __init__(
         self,
         *layers: LayerLike | Iterable[LayerLike],
-        loss: Loss,
+        loss: LossT_co,
         seed: int | np.random.Generator | None = None,
         dtype: npt.DTypeLike = np.float32,
         input_scaler: Standardizer | None = None,
@@ -105,7 +157,9 @@ class NeuralNetwork:
         """State that is not trained, such as running means, by name."""
         return dict(self._named(Buffer))
 
-    def forward(self, x: Array, mode: Mode = INFERENCE) -> Array:
+    def forward(
+        self, x: np.ndarray[Any, np.dtype[DTypeT]], mode: Mode = INFERENCE
+    ) -> np.ndarray[Any, np.dtype[DTypeT]]:
         """Compute outputs from inputs that are standardised and of the network's dtype.
 
         Raises
@@ -119,7 +173,8 @@ class NeuralNetwork:
                 f"NeuralNetwork.forward got {dtype or type(x).__name__}, but the network is "
                 f"{self.dtype}; convert the input with .astype('{self.dtype}')"
             )
-        return self.chain.forward(x, mode)
+        # Layers keep the dtype.
+        return cast("np.ndarray[Any, np.dtype[DTypeT]]", self.chain.forward(x, mode))
 
     def backward(self, output_grad: Array) -> Array:
         """Add to the parameters' gradients; return that of the last `forward`'s input."""
@@ -330,6 +385,8 @@ def _first_value(name: str, parameter: Parameter, generator: np.random.Generator
 def _listed(layers: tuple[Any, ...]) -> list[Any]:
     if len(layers) == 1 and isinstance(layers[0], Iterable):
         return list(layers[0])
+    if len(layers) == 1 and type(layers[0]) is Chain:
+        return list(layers[0].layers)
     return list(layers)
 
 

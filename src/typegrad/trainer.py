@@ -7,9 +7,11 @@ import math
 import time
 from collections.abc import Iterable, Sequence
 from types import UnionType
+from typing import Any, Generic
 
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import TypeVar
 
 from typegrad.callbacks import (
     Callback,
@@ -46,7 +48,12 @@ __all__ = ["Trainer"]
 logger = logging.getLogger("typegrad")
 
 
-class Trainer:
+NetworkT_co = TypeVar(
+    "NetworkT_co", bound=NeuralNetwork[Any, Any, Any, Any], covariant=True, default=NeuralNetwork
+)
+
+
+class Trainer(Generic[NetworkT_co]):
     """Fits a network to data with an optimizer.
 
     Parameters
@@ -87,7 +94,7 @@ class Trainer:
 
     def __init__(
         self,
-        network: NeuralNetwork,
+        network: NetworkT_co,
         optimizer: Optimizer | FullBatchOptimizer,
         *,
         callbacks: Sequence[Callback] = (),

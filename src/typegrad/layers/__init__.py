@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typegrad.layers.base import Buffer, Layer, named_parts
-from typegrad.layers.containers import Chain, Flatten, LayerLike, Residual
+from typegrad.layers.base import Buffer, ElementwiseLayer, Layer, named_parts
+from typegrad.layers.containers import Chain, Flatten, Residual
 from typegrad.layers.dense import ACTIVATIONS, Activation, ActivationName, Dense, make_activation
 from typegrad.layers.embedding import ColumnEmbedding, Embedding
 from typegrad.layers.mode import INFERENCE, Mode
 from typegrad.layers.normalization import BatchNorm, LayerNorm
 from typegrad.layers.regularization import Dropout
+from typegrad.operations.base import LayerLike
 
 __all__ = [
     "ACTIVATIONS",
@@ -21,6 +22,7 @@ __all__ = [
     "ColumnEmbedding",
     "Dense",
     "Dropout",
+    "ElementwiseLayer",
     "Embedding",
     "Flatten",
     "Layer",

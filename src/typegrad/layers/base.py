@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 import numpy as np
 
+from typegrad.dimensions import First, In_co, Out_co
 from typegrad.errors import ShapeError
 from typegrad.layers.mode import INFERENCE, Mode
-from typegrad.operations.base import Operation, require_floating
+from typegrad.operations.base import (
+    ElementwiseOperation,
+    LayerLike,
+    Operation,
+    require_floating,
+)
 from typegrad.operations.parameter import Parameter
 from typegrad.types import AnyArray, Array, Shape
+
+if TYPE_CHECKING:
+    from typegrad.layers.containers import Chain
 
 Part = TypeVar("Part")
 
@@ -35,8 +44,12 @@ class Buffer:
         self.value[...] = value
 
 
-class Layer:
+class Layer(LayerLike, Generic[In_co, Out_co]):
     """A building block of networks.
+
+    Its type names its widths: ``Layer[Literal[13], Literal[32]]`` takes 13 features and gives
+    32, ``Layer[Rooms, Hidden]`` those that two `Dim` name, and plain ``Layer`` any. Layers are
+    put together with ``>>``, which type checkers compare the widths of.
 
     A subclass sets up its parameters, buffers, inner layers and operations as attributes in
     ``__init__``; they are found by looking at the attributes, into lists, tuples and dicts
@@ -126,6 +139,34 @@ class Layer:
         """
         return self.out_features
 
+    # Checkers see what `__rshift__` does for layers in the operand's `__rrshift__`: a right
+    # operand that they look at without expecting anything of it keeps its exact widths.
+    if TYPE_CHECKING:
+
+        def __rshift__(
+            self, after: ElementwiseOperation | ElementwiseLayer
+        ) -> Chain[In_co, Out_co]: ...
+        @overload
+        def __rrshift__(
+            self, before: ElementwiseOperation | ElementwiseLayer
+        ) -> Chain[In_co, Out_co]: ...
+        @overload
+        def __rrshift__(self, before: Layer[First, In_co]) -> Chain[First, Out_co]: ...
+        def __rrshift__(self, before: Any) -> Any: ...
+    else:
+
+        def __rshift__(self, after: LayerLike) -> Chain:
+            """Put another layer after this one."""
+            from typegrad.layers.containers import joined
+
+            return joined(self, after)
+
+        def __rrshift__(self, before: LayerLike) -> Chain:
+            """Put an element-wise operation before this layer."""
+            from typegrad.layers.containers import joined
+
+            return joined(before, self)
+
     def multiply_adds(self) -> int:
         """Multiply-adds that the layer's matrix products take for one example."""
         return sum(
@@ -136,6 +177,13 @@ class Layer:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"
+
+
+class ElementwiseLayer(Layer):
+    """A layer whose output has its input's shape, whatever that is; checkers see through it."""
+
+    def output_features(self, in_features: int | None) -> int | None:
+        return in_features
 
 
 def _unary(operation: Operation) -> Any:

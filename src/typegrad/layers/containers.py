@@ -1,26 +1,27 @@
 """Layers made of layers, and a change of shape."""
 
+# pyright: reportOverlappingOverload=false
+
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import Any, overload
 
 import numpy as np
 
+from typegrad.dimensions import First, In_co, Last, Out_co
 from typegrad.errors import ShapeError, StateError
 from typegrad.layers.base import Layer, named_parts
 from typegrad.layers.dense import Activation
 from typegrad.layers.mode import INFERENCE, Mode
 from typegrad.operations.arithmetic import Add
-from typegrad.operations.base import ElementwiseOperation, UnaryOperation
+from typegrad.operations.base import ElementwiseOperation, LayerLike, UnaryOperation
 from typegrad.types import Array, Shape
 
-LayerLike = Layer | ElementwiseOperation
-"""What a container takes: a layer, or an element-wise operation as a layer."""
 
-
-class Chain(Layer):
-    """Layers one after the other.
+class Chain(Layer[In_co, Out_co]):
+    """Layers one after the other; what ``a >> b >> c`` makes.
 
     Raises
     ------
@@ -30,6 +31,10 @@ class Chain(Layer):
         If a layer comes twice: it keeps what its last ``forward`` got, so it cannot be shared.
     """
 
+    @overload
+    def __init__(self: Chain[First, Last], layer: Layer[First, Last], /) -> None: ...
+    @overload
+    def __init__(self: Chain[Any, Any], *layers: LayerLike) -> None: ...
     def __init__(self, *layers: LayerLike) -> None:
         if not layers:
             raise ShapeError(f"{type(self).__name__} needs at least one layer; it got none")
@@ -60,12 +65,16 @@ class Chain(Layer):
         return f"{type(self).__name__}({', '.join(str(layer) for layer in self.layers)})"
 
 
-class Residual(Chain):
+class Residual(Chain[In_co, Out_co]):
     """Layers with a connection around them: y = x + layers(x) (He et al., 2015).
 
     The layers must give as many features as they take.
     """
 
+    @overload
+    def __init__(self: Residual[First, Last], layer: Layer[First, Last], /) -> None: ...
+    @overload
+    def __init__(self: Residual[Any, Any], *layers: LayerLike) -> None: ...
     def __init__(self, *layers: LayerLike) -> None:
         super().__init__(*layers)
         self.sum = Add()
@@ -111,6 +120,15 @@ class Flatten(Layer):
 def flattened(shape: Shape) -> Shape:
     """Shape with all axes but the first made one."""
     return (shape[0], math.prod(shape[1:]))
+
+
+def joined(before: LayerLike, after: LayerLike) -> Chain:
+    """Make one chain of two layers, or chains; it holds their layers, not chains in a chain."""
+    return Chain(*_links(before), *_links(after))
+
+
+def _links(layer: LayerLike) -> tuple[LayerLike, ...]:
+    return layer.layers if type(layer) is Chain else (layer,)
 
 
 def as_layer(layer: LayerLike) -> Layer:

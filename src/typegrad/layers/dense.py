@@ -1,12 +1,16 @@
 """Dense, and activations as layers of their own."""
 
+# The overloads of widths overlap on purpose; comparing all with all takes pyright a minute.
+# pyright: reportOverlappingOverload=false
+
 from __future__ import annotations
 
 from copy import copy
-from typing import Literal
+from typing import Any, Literal, TypeAlias, overload
 
+from typegrad.dimensions import Dim, Given, GivenDim, In_co, Out_co, Taken, TakenDim, as_width
 from typegrad.initializers import GlorotUniform, HeUniform, LeCunNormal, Zeros
-from typegrad.layers.base import Layer
+from typegrad.layers.base import ElementwiseLayer, Layer
 from typegrad.operations.activations import (
     ELU,
     GELU,
@@ -26,6 +30,8 @@ from typegrad.operations.parameter import Initializer, Parameter
 ActivationName = Literal[
     "elu", "gelu", "leaky_relu", "relu", "selu", "sigmoid", "silu", "softmax", "softplus", "tanh"
 ]
+
+_Activation: TypeAlias = ElementwiseOperation | ActivationName | None
 
 ACTIVATIONS: dict[str, type[ElementwiseOperation]] = {
     "elu": ELU,
@@ -74,7 +80,7 @@ def default_initializer(activation: ElementwiseOperation | None) -> Initializer:
     return GlorotUniform()
 
 
-class Dense(Layer):
+class Dense(Layer[In_co, Out_co]):
     """Fully connected layer: y = activation(x @ weight + bias).
 
     Input (batch, in_features), output (batch, out_features).
@@ -82,7 +88,7 @@ class Dense(Layer):
     Parameters
     ----------
     in_features, out_features
-        Widths of input and output.
+        Widths of input and output: numbers, or `Dim` classes, which name them.
     activation
         An element-wise operation such as ``tg.ReLU()``, a name such as ``"relu"``, or
         None for an affine map.
@@ -93,25 +99,112 @@ class Dense(Layer):
         ELU, GELU, SiLU and Softplus, LeCun normal for SELU, else Glorot uniform.
     """
 
+    @overload
     def __init__(
-        self,
+        self: Dense[Taken, Given],
+        in_features: Taken,
+        out_features: Given,
+        activation: _Activation = None,
+        *,
+        bias: bool = True,
+        initializer: Initializer | None = None,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Dense[TakenDim, Given],
+        in_features: type[TakenDim],
+        out_features: Given,
+        activation: _Activation = None,
+        *,
+        bias: bool = True,
+        initializer: Initializer | None = None,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Dense[Taken, GivenDim],
+        in_features: Taken,
+        out_features: type[GivenDim],
+        activation: _Activation = None,
+        *,
+        bias: bool = True,
+        initializer: Initializer | None = None,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Dense[TakenDim, GivenDim],
+        in_features: type[TakenDim],
+        out_features: type[GivenDim],
+        activation: _Activation = None,
+        *,
+        bias: bool = True,
+        initializer: Initializer | None = None,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Dense[Taken, Any],
+        in_features: Taken,
+        out_features: int,
+        activation: _Activation = None,
+        *,
+        bias: bool = True,
+        initializer: Initializer | None = None,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Dense[Any, Given],
+        in_features: int,
+        out_features: Given,
+        activation: _Activation = None,
+        *,
+        bias: bool = True,
+        initializer: Initializer | None = None,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Dense[TakenDim, Any],
+        in_features: type[TakenDim],
+        out_features: int,
+        activation: _Activation = None,
+        *,
+        bias: bool = True,
+        initializer: Initializer | None = None,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Dense[Any, GivenDim],
+        in_features: int,
+        out_features: type[GivenDim],
+        activation: _Activation = None,
+        *,
+        bias: bool = True,
+        initializer: Initializer | None = None,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Dense[Any, Any],
         in_features: int,
         out_features: int,
-        activation: ElementwiseOperation | ActivationName | None = None,
+        activation: _Activation = None,
+        *,
+        bias: bool = True,
+        initializer: Initializer | None = None,
+    ) -> None: ...
+    def __init__(
+        self,
+        in_features: int | type[Dim],
+        out_features: int | type[Dim],
+        activation: _Activation = None,
         *,
         bias: bool = True,
         initializer: Initializer | None = None,
     ) -> None:
-        for name, features in (("in_features", in_features), ("out_features", out_features)):
-            if features < 1:
-                raise ValueError(f"Dense: {name} is {features}; expected 1 or more")
-        self.in_features: int = in_features
-        self.out_features: int = out_features
+        self.in_features: int = as_width("Dense", "in_features", in_features)
+        self.out_features: int = as_width("Dense", "out_features", out_features)
         self.activation = None if activation is None else make_activation(activation)
         self.initializer = initializer
         chosen = default_initializer(self.activation) if initializer is None else initializer
-        self.weight = Parameter((in_features, out_features), chosen)
-        self.bias = Parameter((out_features,), Zeros(), decay=False) if bias else None
+        self.weight = Parameter((self.in_features, self.out_features), chosen)
+        self.bias = Parameter((self.out_features,), Zeros(), decay=False) if bias else None
         product = (
             WeightMultiply(self.weight) if self.bias is None else Linear(self.weight, self.bias)
         )
@@ -121,15 +214,12 @@ class Dense(Layer):
         return f"Dense({self.in_features}, {self.out_features})"
 
 
-class Activation(Layer):
+class Activation(ElementwiseLayer):
     """An element-wise operation as a layer; it keeps its input's shape."""
 
     def __init__(self, operation: ElementwiseOperation | ActivationName) -> None:
         self.operation = make_activation(operation)
         self.operations = (self.operation,)
-
-    def output_features(self, in_features: int | None) -> int | None:
-        return in_features
 
     def __repr__(self) -> str:
         return f"Activation({self.operation})"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any, overload
 
+from typegrad.dimensions import Dim, In_co, Taken, TakenDim, as_width
 from typegrad.errors import ShapeError
 from typegrad.initializers import Normal
 from typegrad.layers.base import Layer
@@ -47,7 +49,7 @@ class Embedding(Layer):
         return f"Embedding({self.num_embeddings}, {self.embedding_dim})"
 
 
-class ColumnEmbedding(Layer):
+class ColumnEmbedding(Layer[In_co, Any]):
     """Replace columns that hold category codes by trained vectors; other columns pass.
 
     Input (batch, in_features). Output (batch, out_features): the other columns first, then
@@ -56,23 +58,48 @@ class ColumnEmbedding(Layer):
     Parameters
     ----------
     in_features
-        Number of columns.
+        Number of columns, or a `Dim` class that names it.
     categories
         For each column that holds codes, the number of categories: ``{column: count}``.
     embedding_dim
         Length of the vectors; None takes min(50, (count + 1) // 2) for each column.
     """
 
+    @overload
     def __init__(
-        self, in_features: int, categories: Mapping[int, int], embedding_dim: int | None = None
+        self: ColumnEmbedding[Taken],
+        in_features: Taken,
+        categories: Mapping[int, int],
+        embedding_dim: int | None = None,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: ColumnEmbedding[TakenDim],
+        in_features: type[TakenDim],
+        categories: Mapping[int, int],
+        embedding_dim: int | None = None,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: ColumnEmbedding[Any],
+        in_features: int,
+        categories: Mapping[int, int],
+        embedding_dim: int | None = None,
+    ) -> None: ...
+    def __init__(
+        self,
+        in_features: int | type[Dim],
+        categories: Mapping[int, int],
+        embedding_dim: int | None = None,
     ) -> None:
+        columns = as_width("ColumnEmbedding", "in_features", in_features)
         for column, count in categories.items():
-            if not 0 <= column < in_features or count < 1:
+            if not 0 <= column < columns or count < 1:
                 raise ShapeError(
                     f"ColumnEmbedding: column {column} with {count} categories does not fit "
-                    f"an input of {in_features} columns"
+                    f"an input of {columns} columns"
                 )
-        self.in_features: int = in_features
+        self.in_features: int = columns
         self.categories = dict(categories)
         self.embedding_dim = embedding_dim
         self.tables = tuple(
@@ -80,7 +107,7 @@ class ColumnEmbedding(Layer):
             for count in self.categories.values()
         )
         self.out_features: int = (
-            in_features - len(self.tables) + sum(table.shape[1] for table in self.tables)
+            columns - len(self.tables) + sum(table.shape[1] for table in self.tables)
         )
         self.operations = (LookupColumns(tuple(self.categories), *self.tables),)
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any, overload
+
 import numpy as np
 
+from typegrad.dimensions import Dim, In_co, Taken, TakenDim, as_width
 from typegrad.initializers import Constant, Zeros
 from typegrad.layers.base import Buffer, Layer
 from typegrad.layers.mode import INFERENCE, Mode
@@ -12,34 +15,52 @@ from typegrad.operations.parameter import Parameter
 from typegrad.types import Array
 
 
-class BatchNorm(Layer):
+class BatchNorm(Layer[In_co, In_co]):
     """Normalise each feature over the batch, then scale and shift it (Ioffe and Szegedy, 2015).
 
-    Input and output (batch, features). In training the batch's own mean and variance are
+    Input and output (batch, features). In_co training the batch's own mean and variance are
     used, and running ones are kept for inference, with the unbiased variance, as in PyTorch's
     ``BatchNorm1d``. A batch of one row has no variance: the running statistics serve it.
 
     Parameters
     ----------
     features
-        Number of features.
+        Number of features, or a `Dim` class that names it.
     momentum
         Weight of the newest batch in the running statistics.
     epsilon
         Added to the variance.
     """
 
-    def __init__(self, features: int, *, momentum: float = 0.1, epsilon: float = 1e-5) -> None:
+    @overload
+    def __init__(
+        self: BatchNorm[Taken], features: Taken, *, momentum: float = 0.1, epsilon: float = 1e-5
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: BatchNorm[TakenDim],
+        features: type[TakenDim],
+        *,
+        momentum: float = 0.1,
+        epsilon: float = 1e-5,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: BatchNorm[Any], features: int, *, momentum: float = 0.1, epsilon: float = 1e-5
+    ) -> None: ...
+    def __init__(
+        self, features: int | type[Dim], *, momentum: float = 0.1, epsilon: float = 1e-5
+    ) -> None:
         if not 0 < momentum <= 1:
             raise ValueError(f"BatchNorm: momentum is {momentum}; expected 0 < momentum <= 1")
-        self.features = features
-        self.in_features = self.out_features = features
+        width = as_width("BatchNorm", "features", features)
+        self.features = self.in_features = self.out_features = width
         self.momentum = momentum
         self.epsilon = epsilon
-        self.gain = Parameter((features,), Constant(1.0), decay=False)
-        self.shift = Parameter((features,), Zeros(), decay=False)
-        self.running_mean = Buffer(np.zeros(features))
-        self.running_variance = Buffer(np.ones(features))
+        self.gain = Parameter((width,), Constant(1.0), decay=False)
+        self.shift = Parameter((width,), Zeros(), decay=False)
+        self.running_mean = Buffer(np.zeros(width))
+        self.running_variance = Buffer(np.ones(width))
         self._by_batch = Normalize(self.gain, self.shift, axis=0, epsilon=epsilon)
         self._by_running = NormalizeWith(self.gain, self.shift, epsilon=epsilon)
         self._last: Normalize | NormalizeWith = self._by_running
@@ -70,18 +91,26 @@ class BatchNorm(Layer):
         return f"BatchNorm({self.features})"
 
 
-class LayerNorm(Layer):
+class LayerNorm(Layer[In_co, In_co]):
     """Normalise each example over its features, then scale and shift (Ba et al., 2016).
 
     Input and output (batch, features).
     """
 
-    def __init__(self, features: int, *, epsilon: float = 1e-5) -> None:
-        self.features = features
-        self.in_features = self.out_features = features
+    @overload
+    def __init__(self: LayerNorm[Taken], features: Taken, *, epsilon: float = 1e-5) -> None: ...
+    @overload
+    def __init__(
+        self: LayerNorm[TakenDim], features: type[TakenDim], *, epsilon: float = 1e-5
+    ) -> None: ...
+    @overload
+    def __init__(self: LayerNorm[Any], features: int, *, epsilon: float = 1e-5) -> None: ...
+    def __init__(self, features: int | type[Dim], *, epsilon: float = 1e-5) -> None:
+        width = as_width("LayerNorm", "features", features)
+        self.features = self.in_features = self.out_features = width
         self.epsilon = epsilon
-        self.gain = Parameter((features,), Constant(1.0), decay=False)
-        self.shift = Parameter((features,), Zeros(), decay=False)
+        self.gain = Parameter((width,), Constant(1.0), decay=False)
+        self.shift = Parameter((width,), Zeros(), decay=False)
         self.operations = (Normalize(self.gain, self.shift, axis=1, epsilon=epsilon),)
 
     def __repr__(self) -> str:

@@ -6,16 +6,16 @@ import math
 
 import numpy as np
 
-from typegrad.layers.base import Layer
+from typegrad.layers.base import ElementwiseLayer
 from typegrad.layers.mode import INFERENCE, Mode
 from typegrad.operations.arithmetic import Multiply
 from typegrad.types import Array
 
 
-class Dropout(Layer):
+class Dropout(ElementwiseLayer):
     """Set each element to zero with probability `rate`, and scale the others to keep the mean.
 
-    In training only; in inference the input passes unchanged. Any input shape, kept.
+    In_co training only; in inference the input passes unchanged. Any input shape, kept.
     Source: Srivastava et al., 2014. The mask depends on the mode's seed and step and on
     the row's place in the batch, and on nothing else.
     """
@@ -37,9 +37,6 @@ class Dropout(Layer):
 
     def backward(self, output_grad: Array) -> Array:
         return self.product.backward(output_grad)[0] if self._dropped else output_grad
-
-    def output_features(self, in_features: int | None) -> int | None:
-        return in_features
 
     def __repr__(self) -> str:
         return f"Dropout({self.rate})"

@@ -283,7 +283,15 @@ class UnaryOperation(Operation):
         return "the input"
 
 
-class ElementwiseOperation(UnaryOperation):
+class LayerLike:
+    """What a network is made of: a layer, or an element-wise operation such as ``tg.Tanh()``.
+
+    Only a name in the types of containers' arguments; subclass `typegrad.Layer` or
+    `ElementwiseOperation`.
+    """
+
+
+class ElementwiseOperation(UnaryOperation, LayerLike):
     """A unary operation whose output has its input's shape."""
 
     def output_shape(self, *input_shapes: Shape) -> Shape | None:
