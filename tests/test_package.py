@@ -24,8 +24,9 @@ PACKAGE = ROOT / "src" / "typegrad"
 NOT_IN_THE_ORDER = {"__init__", "__main__", "_exports", "_version"}
 """The package's own face, which loads everything on use, and what imports nothing of it."""
 
-DOWNWARDS = {("history", "plotting")}
-"""Imports that point down, each inside a function: `History.plot` draws when it is called."""
+DOWNWARDS = {("history", "plotting"), ("operations", "layers")}
+"""Imports that point down, each inside a function: `History.plot` draws when it is called, and
+operations are composed to a `Chain`, which type checkers are told of, too."""
 
 
 def layers_of_the_package() -> dict[str, int]:

@@ -139,8 +139,8 @@ class Layer(LayerLike, Generic[In_co, Out_co]):
         """
         return self.out_features
 
-    # Checkers see what `__rshift__` does for layers in the operand's `__rrshift__`: a right
-    # operand that they look at without expecting anything of it keeps its exact widths.
+    # `LayerLike.__rshift__` does this. Checkers are told of it in two halves: a right operand
+    # that is looked at without anything being expected of it keeps its exact widths.
     if TYPE_CHECKING:
 
         def __rshift__(
@@ -153,19 +153,6 @@ class Layer(LayerLike, Generic[In_co, Out_co]):
         @overload
         def __rrshift__(self, before: Layer[First, In_co]) -> Chain[First, Out_co]: ...
         def __rrshift__(self, before: Any) -> Any: ...
-    else:
-
-        def __rshift__(self, after: LayerLike) -> Chain:
-            """Put another layer after this one."""
-            from typegrad.layers.containers import joined
-
-            return joined(self, after)
-
-        def __rrshift__(self, before: LayerLike) -> Chain:
-            """Put an element-wise operation before this layer."""
-            from typegrad.layers.containers import joined
-
-            return joined(before, self)
 
     def multiply_adds(self) -> int:
         """Multiply-adds that the layer's matrix products take for one example."""

@@ -122,15 +122,6 @@ def flattened(shape: Shape) -> Shape:
     return (shape[0], math.prod(shape[1:]))
 
 
-def joined(before: LayerLike, after: LayerLike) -> Chain:
-    """Make one chain of two layers, or chains; it holds their layers, not chains in a chain."""
-    return Chain(*_links(before), *_links(after))
-
-
-def _links(layer: LayerLike) -> tuple[LayerLike, ...]:
-    return layer.layers if type(layer) is Chain else (layer,)
-
-
 def as_layer(layer: LayerLike) -> Layer:
     """Make a layer of an element-wise operation; return a layer as it is."""
     if isinstance(layer, Layer):

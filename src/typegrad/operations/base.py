@@ -8,7 +8,7 @@ broadcasting, and name the operation and the operand when something does not fit
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, Generic, final
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, final
 
 import numpy as np
 from typing_extensions import TypeVarTuple
@@ -18,6 +18,9 @@ from typegrad.operations.broadcasting import sum_to_shape
 from typegrad.operations.observing import current_observer
 from typegrad.operations.parameter import Parameter
 from typegrad.types import Array, Shape
+
+if TYPE_CHECKING:
+    from typegrad.layers import Chain
 
 # As dtypes and not as classes: comparing those with an array's dtype takes far longer.
 _FLOATING = (np.dtype(np.float32), np.dtype(np.float64))
@@ -286,13 +289,26 @@ class UnaryOperation(Operation):
 class LayerLike:
     """What a network is made of: a layer, or an element-wise operation such as ``tg.Tanh()``.
 
-    Only a name in the types of containers' arguments; subclass `typegrad.Layer` or
-    `ElementwiseOperation`.
+    Only the common part of the two; subclass `typegrad.Layer` or `ElementwiseOperation`.
     """
+
+    # What checkers see instead, `typegrad.Layer` and `ElementwiseOperation` declare.
+    if not TYPE_CHECKING:
+
+        def __rshift__(self, after: LayerLike) -> Chain:
+            """Put another layer after this one."""
+            from typegrad.layers import Chain
+
+            parts = [part.layers if type(part) is Chain else (part,) for part in (self, after)]
+            return Chain(*parts[0], *parts[1])
 
 
 class ElementwiseOperation(UnaryOperation, LayerLike):
     """A unary operation whose output has its input's shape."""
+
+    if TYPE_CHECKING:
+
+        def __rshift__(self, after: ElementwiseOperation) -> Chain: ...
 
     def output_shape(self, *input_shapes: Shape) -> Shape | None:
         """Shape of the input."""
