@@ -1,0 +1,81 @@
+"""Plugin for mypy: ``plugins = typegrad.mypy_plugin`` in mypy's configuration.
+
+Types alone carry the usual widths through ``>>``. The plugin adds what they cannot: layers in
+lists and in arguments, widths of any number, the loss against the outputs, arrays whose shape
+is written out; and it says what is wrong in the words of the errors at run time.
+
+It looks at calls of typegrad's own classes and methods alone, by their full names, and passes
+over what it does not know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from mypy.plugin import FunctionContext, FunctionSigContext, MethodContext, Plugin
+from mypy.types import FunctionLike, Type
+
+from typegrad.mypy_plugin.arrays import check_examples, check_inputs, check_loss_arguments
+from typegrad.mypy_plugin.construction import (
+    check_chain,
+    check_network,
+    check_residual,
+    container_type,
+    dense_type,
+    features_type,
+)
+
+__all__ = ["plugin"]
+
+_LAYERS = "typegrad.layers"
+_NETWORK = "typegrad.network.NeuralNetwork"
+_TRAINER = "typegrad.trainer.Trainer"
+_LOSSES = (
+    "typegrad.losses.regression.MSELoss",
+    "typegrad.losses.regression.MAELoss",
+    "typegrad.losses.regression.HuberLoss",
+    "typegrad.losses.regression.LogCoshLoss",
+    "typegrad.losses.likelihood.PoissonNLLLoss",
+)
+
+_CALLS: Mapping[str, Callable[[FunctionSigContext], FunctionLike]] = {
+    f"{_LAYERS}.containers.Chain": check_chain,
+    f"{_LAYERS}.containers.Residual": check_residual,
+    _NETWORK: check_network,
+}
+_RESULTS: Mapping[str, Callable[[FunctionContext], Type]] = {
+    f"{_LAYERS}.dense.Dense": dense_type,
+    f"{_LAYERS}.normalization.BatchNorm": features_type,
+    f"{_LAYERS}.normalization.LayerNorm": features_type,
+    f"{_LAYERS}.embedding.ColumnEmbedding": features_type,
+    f"{_LAYERS}.containers.Chain": container_type,
+    f"{_LAYERS}.containers.Residual": container_type,
+    _NETWORK: container_type,
+}
+_METHODS: Mapping[str, Callable[[MethodContext], Type]] = {
+    f"{_NETWORK}.forward": check_inputs,
+    f"{_NETWORK}.predict": check_inputs,
+    f"{_TRAINER}.fit": check_examples,
+    f"{_TRAINER}.evaluate": check_examples,
+    **{f"{loss}.forward": check_loss_arguments for loss in _LOSSES},
+}
+
+
+class TypegradPlugin(Plugin):
+    """Hooks for typegrad's classes and methods, by full name."""
+
+    def get_function_signature_hook(
+        self, fullname: str
+    ) -> Callable[[FunctionSigContext], FunctionLike] | None:
+        return _CALLS.get(fullname)
+
+    def get_function_hook(self, fullname: str) -> Callable[[FunctionContext], Type] | None:
+        return _RESULTS.get(fullname)
+
+    def get_method_hook(self, fullname: str) -> Callable[[MethodContext], Type] | None:
+        return _METHODS.get(fullname)
+
+
+def plugin(version: str) -> type[Plugin]:
+    """Return the class of the plugin; mypy calls this."""
+    return TypegradPlugin
