@@ -327,7 +327,7 @@ class NeuralNetwork(Generic[In_co, Out_co, DTypeT, LossT_co]):
             return
         if self.out_features % wanted:
             raise ShapeError(
-                f"{self.loss} wants {wanted} outputs for each target column, "
+                f"{type(self.loss).__name__} wants {wanted} outputs for each target column, "
                 f"but {self.layers[-1]} gives {self.out_features}"
             )
 

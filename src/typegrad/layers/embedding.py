@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, overload
 
-from typegrad.dimensions import Dim, In_co, Taken, TakenDim, as_width
+from typegrad.dimensions import (
+    Dim,
+    Given,
+    GivenDim,
+    In_co,
+    Out_co,
+    Taken,
+    TakenDim,
+    as_width,
+)
 from typegrad.errors import ShapeError
 from typegrad.initializers import Normal
 from typegrad.layers.base import Layer
@@ -13,7 +22,7 @@ from typegrad.operations.lookup import Lookup, LookupColumns
 from typegrad.operations.parameter import Initializer, Parameter
 
 
-class Embedding(Layer):
+class Embedding(Layer[Any, Out_co]):
     """A trained vector for each category.
 
     Input: whole numbers from 0 to num_embeddings - 1, of shape (batch,) or (batch, k), in
@@ -25,20 +34,49 @@ class Embedding(Layer):
     num_embeddings
         Number of categories.
     embedding_dim
-        Length of the vectors.
+        Length of the vectors, or a `Dim` class that names it.
     initializer
         Of the table of vectors, (num_embeddings, embedding_dim); standard normal by default.
     """
 
+    @overload
     def __init__(
-        self, num_embeddings: int, embedding_dim: int, *, initializer: Initializer | None = None
+        self: Embedding[Given],
+        num_embeddings: int,
+        embedding_dim: Given,
+        *,
+        initializer: Initializer | None = None,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Embedding[GivenDim],
+        num_embeddings: int,
+        embedding_dim: type[GivenDim],
+        *,
+        initializer: Initializer | None = None,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Embedding[Any],
+        num_embeddings: int,
+        embedding_dim: int,
+        *,
+        initializer: Initializer | None = None,
+    ) -> None: ...
+    def __init__(
+        self,
+        num_embeddings: int,
+        embedding_dim: int | type[Dim],
+        *,
+        initializer: Initializer | None = None,
     ) -> None:
-        if num_embeddings < 1 or embedding_dim < 1:
-            raise ValueError(f"Embedding({num_embeddings}, {embedding_dim}): expected 1 or more")
+        width = as_width("Embedding", "embedding_dim", embedding_dim)
+        if num_embeddings < 1:
+            raise ValueError(f"Embedding: num_embeddings is {num_embeddings}; expected 1 or more")
         self.num_embeddings = num_embeddings
-        self.embedding_dim = embedding_dim
+        self.embedding_dim = self.out_features = width
         self.initializer = initializer
-        self.weight = Parameter((num_embeddings, embedding_dim), initializer or Normal())
+        self.weight = Parameter((num_embeddings, width), initializer or Normal())
         self.operations = (Lookup(self.weight),)
 
     def multiply_adds(self) -> int:

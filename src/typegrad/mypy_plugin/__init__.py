@@ -22,6 +22,7 @@ from typegrad.mypy_plugin.construction import (
     check_residual,
     container_type,
     dense_type,
+    embedding_type,
     features_type,
 )
 
@@ -45,6 +46,7 @@ _CALLS: Mapping[str, Callable[[FunctionSigContext], FunctionLike]] = {
 }
 _RESULTS: Mapping[str, Callable[[FunctionContext], Type]] = {
     f"{_LAYERS}.dense.Dense": dense_type,
+    f"{_LAYERS}.embedding.Embedding": embedding_type,
     f"{_LAYERS}.normalization.BatchNorm": features_type,
     f"{_LAYERS}.normalization.LayerNorm": features_type,
     f"{_LAYERS}.embedding.ColumnEmbedding": features_type,

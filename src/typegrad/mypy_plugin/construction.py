@@ -147,6 +147,11 @@ def features_type(ctx: FunctionContext) -> Type:
     return _with_arguments(ctx, [_written(ctx, 0)])
 
 
+def embedding_type(ctx: FunctionContext) -> Type:
+    """Do the same for the vectors that an embedding gives."""
+    return _with_arguments(ctx, [_written(ctx, 1)])
+
+
 def container_type(ctx: FunctionContext) -> Type:
     """Give a chain the widths of its ends."""
     if not isinstance(ctx.context, CallExpr):

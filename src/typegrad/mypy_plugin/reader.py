@@ -10,6 +10,7 @@ from mypy.nodes import (
     ArgKind,
     CallExpr,
     Expression,
+    IntExpr,
     ListExpr,
     OpExpr,
     StarExpr,
@@ -27,6 +28,7 @@ _ONE_WIDTH = (
     "typegrad.layers.normalization.LayerNorm",
 )
 _TWO_WIDTHS = "typegrad.layers.dense.Dense"
+_EMBEDDING = "typegrad.layers.embedding.Embedding"
 _OPERATION = "typegrad.operations.base.ElementwiseOperation"
 _KEEPING = (_OPERATION, "typegrad.layers.base.ElementwiseLayer")
 
@@ -132,6 +134,10 @@ class Reader:
             return f"{name}({', '.join(short_name(arg) for arg in given.args)})"
         if fullname in _ONE_WIDTH:
             return f"{name}({short_name(given.args[0])})"
+        if fullname == _EMBEDDING:
+            count = node.args[0] if isinstance(node, CallExpr) and node.args else None
+            text = str(count.value) if isinstance(count, IntExpr) else "..."
+            return f"{name}({text}, {short_name(given.args[0])})"
         return f"Activation({name}())" if given.type.has_base(_OPERATION) else f"{name}()"
 
     def _inside(self, node: Expression, fullname: str) -> Iterator[str]:
