@@ -125,7 +125,7 @@ class NeuralNetwork(Generic[In_co, Out_co, DTypeT, LossT_co]):
         self.chain = Chain(*_listed(layers))
         if not isinstance(loss, Loss):
             raise TypeError(f"loss is {loss!r}; expected a Loss object such as tg.MSELoss()")
-        self.loss = loss
+        self.loss: LossT_co = loss
         self.dtype = _checked_dtype(dtype)
         self.input_scaler = input_scaler
         self.target_scaler = target_scaler

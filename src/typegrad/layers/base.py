@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, overload
 
 import numpy as np
 
-from typegrad.dimensions import First, In_co, Out_co
+from typegrad.dimensions import Dim, First, In_co, Last, Out_co, Size
 from typegrad.errors import ShapeError
 from typegrad.layers.mode import INFERENCE, Mode
 from typegrad.operations.base import (
@@ -21,6 +21,12 @@ from typegrad.types import AnyArray, Array, Shape
 
 if TYPE_CHECKING:
     from typegrad.layers.containers import Chain
+
+    class _GivesWhatItTakes(Protocol):
+        """A layer of one width: of two the common type is `int`, which is no `Size`."""
+
+        def _only_width(self) -> Size | Dim: ...
+
 
 Part = TypeVar("Part")
 
@@ -139,13 +145,20 @@ class Layer(LayerLike, Generic[In_co, Out_co]):
         """
         return self.out_features
 
-    # `LayerLike.__rshift__` does this. Checkers are told of it in two halves: a right operand
-    # that is looked at without anything being expected of it keeps its exact widths.
     if TYPE_CHECKING:
-
+        # What `LayerLike.__rshift__` does. Most of it is declared as `__rrshift__`: a right
+        # operand that is looked at without anything being expected of it keeps its exact
+        # widths. Between operands of one type Python, and mypy, ask `__rshift__` alone.
+        def _only_width(self: Layer[First, First]) -> First: ...
+        @overload
         def __rshift__(
             self, after: ElementwiseOperation | ElementwiseLayer
         ) -> Chain[In_co, Out_co]: ...
+        @overload
+        def __rshift__(
+            self: _GivesWhatItTakes, after: Layer[Out_co, Last]
+        ) -> Chain[In_co, Last]: ...
+        def __rshift__(self, after: Any) -> Any: ...
         @overload
         def __rrshift__(
             self, before: ElementwiseOperation | ElementwiseLayer
@@ -168,6 +181,14 @@ class Layer(LayerLike, Generic[In_co, Out_co]):
 
 class ElementwiseLayer(Layer):
     """A layer whose output has its input's shape, whatever that is; checkers see through it."""
+
+    if TYPE_CHECKING:
+
+        @overload
+        def __rshift__(self, after: ElementwiseOperation | ElementwiseLayer) -> Chain[Any, Any]: ...
+        @overload
+        def __rshift__(self, after: Layer[First, Last]) -> Chain[First, Last]: ...
+        def __rshift__(self, after: Any) -> Any: ...
 
     def output_features(self, in_features: int | None) -> int | None:
         return in_features

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 from typegrad.dimensions import (
     Dim,
@@ -38,6 +38,10 @@ class Embedding(Layer[Any, Out_co]):
     initializer
         Of the table of vectors, (num_embeddings, embedding_dim); standard normal by default.
     """
+
+    if TYPE_CHECKING:
+        # What it takes is codes: no embedding comes after another.
+        def _only_width(self) -> int: ...
 
     @overload
     def __init__(

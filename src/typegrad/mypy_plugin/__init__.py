@@ -12,10 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from mypy.plugin import FunctionContext, FunctionSigContext, MethodContext, Plugin
+from mypy.plugin import FunctionContext, FunctionSigContext, MethodContext, MethodSigContext, Plugin
 from mypy.types import FunctionLike, Type
 
 from typegrad.mypy_plugin.arrays import check_examples, check_inputs, check_loss_arguments
+from typegrad.mypy_plugin.composition import check_composition
 from typegrad.mypy_plugin.construction import (
     check_chain,
     check_network,
@@ -54,6 +55,19 @@ _RESULTS: Mapping[str, Callable[[FunctionContext], Type]] = {
     f"{_LAYERS}.containers.Residual": container_type,
     _NETWORK: container_type,
 }
+_LAYER_CLASSES = (
+    f"{_LAYERS}.base.Layer",
+    f"{_LAYERS}.containers.Chain",
+    f"{_LAYERS}.containers.Residual",
+    f"{_LAYERS}.dense.Dense",
+    f"{_LAYERS}.embedding.ColumnEmbedding",
+    f"{_LAYERS}.embedding.Embedding",
+    f"{_LAYERS}.normalization.BatchNorm",
+    f"{_LAYERS}.normalization.LayerNorm",
+)
+_OPERATORS: Mapping[str, Callable[[MethodSigContext], FunctionLike]] = {
+    f"{layer}.__rshift__": check_composition for layer in _LAYER_CLASSES
+}
 _METHODS: Mapping[str, Callable[[MethodContext], Type]] = {
     f"{_NETWORK}.forward": check_inputs,
     f"{_NETWORK}.predict": check_inputs,
@@ -73,6 +87,11 @@ class TypegradPlugin(Plugin):
 
     def get_function_hook(self, fullname: str) -> Callable[[FunctionContext], Type] | None:
         return _RESULTS.get(fullname)
+
+    def get_method_signature_hook(
+        self, fullname: str
+    ) -> Callable[[MethodSigContext], FunctionLike] | None:
+        return _OPERATORS.get(fullname)
 
     def get_method_hook(self, fullname: str) -> Callable[[MethodContext], Type] | None:
         return _METHODS.get(fullname)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from mypy.errorcodes import ErrorCode
-from mypy.nodes import CallExpr, Expression, ListExpr, RefExpr, TupleExpr, TypeAlias
+from mypy.nodes import CallExpr, Context, Expression, ListExpr, RefExpr, TupleExpr, TypeAlias
 from mypy.plugin import CheckerPluginInterface, FunctionContext, FunctionSigContext
 from mypy.subtypes import is_subtype
 from mypy.types import AnyType, FunctionLike, Instance, Type, get_proper_type
@@ -23,7 +23,7 @@ _DEFAULT_QUANTILES = 3
 def check_chain(ctx: FunctionSigContext) -> FunctionLike:
     """Compare each layer of a chain with the one before it."""
     if isinstance(ctx.context, CallExpr):
-        _check_links(ctx.api, Reader(ctx.api).arguments(ctx.context))
+        check_links(ctx.api, Reader(ctx.api).arguments(ctx.context))
     return ctx.default_signature
 
 
@@ -31,7 +31,7 @@ def check_residual(ctx: FunctionSigContext) -> FunctionLike:
     """Compare the layers, and what comes in with what goes out."""
     if isinstance(ctx.context, CallExpr):
         parts = list(Reader(ctx.api).arguments(ctx.context))
-        _check_links(ctx.api, parts)
+        check_links(ctx.api, parts)
         takes, gives = _ends(parts)
         if takes.excludes(gives):
             inside = ", ".join("..." if part is None else part.text for part in parts)
@@ -49,24 +49,27 @@ def check_network(ctx: FunctionSigContext) -> FunctionLike:
     if isinstance(ctx.context, CallExpr):
         reader = Reader(ctx.api)
         parts = list(reader.arguments(ctx.context))
-        _check_links(ctx.api, parts)
+        check_links(ctx.api, parts)
         for node, name in zip(ctx.context.args, ctx.context.arg_names, strict=True):
             if name == "loss":
                 _check_loss(ctx.api, reader, node, parts)
     return ctx.default_signature
 
 
-def _check_links(api: CheckerPluginInterface, parts: Iterable[Part | None]) -> None:
+def check_links(
+    api: CheckerPluginInterface, parts: Iterable[Part | None], place: Context | None = None
+) -> None:
+    """Report each layer that does not take what the one before it gives, where it stands."""
     features, giver = ANY_WIDTH, None
     for part in parts:
         if part is None:
             features, giver = ANY_WIDTH, None
             continue
-        if giver is not None and part.node is not None and features.excludes(part.takes):
+        if giver is not None and features.excludes(part.takes):
             api.fail(
                 f"{part.text} expects {part.takes} input features, "
                 f"but {giver.text} before it gives {features}",
-                part.node,
+                place or part.node,
                 code=LAYER_SIZE,
             )
         if not part.keeps:

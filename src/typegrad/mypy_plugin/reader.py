@@ -63,7 +63,7 @@ class Reader:
         part = self.part(node, given)
         if part is not None:
             links = list(self.links(node))
-            yield from [part] if len(links) == 1 else [self._part_of(link) for link in links]
+            yield from [part] if len(links) == 1 else [self.part_of(link) for link in links]
         else:
             yield from self._items(node, given)
 
@@ -71,7 +71,7 @@ class Reader:
         if kind == ARG_STAR:
             yield from self._items(node, self.type_of(node))
         else:
-            yield self._part_of(node)
+            yield self.part_of(node)
 
     def _items(self, node: Expression, given: ProperType) -> Iterator[Part | None]:
         """Read what an iterable holds."""
@@ -80,7 +80,7 @@ class Reader:
                 if isinstance(item, StarExpr):
                     yield from self._items(item.expr, self.type_of(item.expr))
                 else:
-                    yield self._part_of(item)
+                    yield self.part_of(item)
         elif isinstance(node, OpExpr) and node.op == "+":
             for side in (node.left, node.right):
                 yield from self._items(side, self.type_of(side))
@@ -91,7 +91,8 @@ class Reader:
         else:
             yield None
 
-    def _part_of(self, node: Expression) -> Part | None:
+    def part_of(self, node: Expression) -> Part | None:
+        """Read one layer by itself."""
         return self.part(node, self.type_of(node))
 
     def part(self, node: Expression, given: ProperType) -> Part | None:
@@ -146,6 +147,6 @@ class Reader:
         if isinstance(node, CallExpr):
             parts = self.arguments(node)
         elif isinstance(node, OpExpr) and fullname == CHAIN:
-            parts = (self._part_of(link) for link in self.links(node))
+            parts = (self.part_of(link) for link in self.links(node))
         for part in parts:
             yield "..." if part is None else part.text

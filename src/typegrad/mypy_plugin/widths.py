@@ -42,7 +42,7 @@ ANY_WIDTH = Width()
 class Part:
     """One layer of a sequence, or what is known of it."""
 
-    node: Expression | None
+    node: Expression
     text: str
     takes: Width = ANY_WIDTH
     gives: Width = ANY_WIDTH
