@@ -145,7 +145,7 @@ class EarlyStopping(Callback):
     ) -> None:
         if not 0 <= min_delta < math.inf:
             raise ValueError(f"EarlyStopping: min_delta is {min_delta}; expected 0 or more")
-        self.patience = check_count("EarlyStopping: patience", patience)
+        self.patience: int = check_count("EarlyStopping: patience", patience)
         self.min_delta = min_delta
         self.monitor = monitor
         self.maximize = maximize

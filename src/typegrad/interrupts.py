@@ -15,7 +15,7 @@ class DeferredInterrupt:
     """
 
     def __init__(self) -> None:
-        self.requested = False
+        self.requested: bool = False
         self._previous: object = None
 
     def __enter__(self) -> DeferredInterrupt:

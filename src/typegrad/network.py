@@ -122,15 +122,15 @@ class NeuralNetwork(Generic[In_co, Out_co, DTypeT, LossT_co]):
         input_scaler: Standardizer | None = None,
         target_scaler: Standardizer | None = None,
     ) -> None:
-        self.chain = Chain(*_listed(layers))
+        self.chain: Chain = Chain(*_listed(layers))
         if not isinstance(loss, Loss):
             raise TypeError(f"loss is {loss!r}; expected a Loss object such as tg.MSELoss()")
         self.loss: LossT_co = loss
-        self.dtype = _checked_dtype(dtype)
+        self.dtype: FloatDType = _checked_dtype(dtype)
         self.input_scaler = input_scaler
         self.target_scaler = target_scaler
         self._check_loss_fits()
-        self.flat = self._allocate(np.random.default_rng(seed))
+        self.flat: FlatParameters = self._allocate(np.random.default_rng(seed))
 
     @property
     def layers(self) -> tuple[Layer, ...]:

@@ -45,7 +45,7 @@ from typegrad.types import IntArray, Vector
 
 __all__ = ["Trainer"]
 
-logger = logging.getLogger("typegrad")
+logger: logging.Logger = logging.getLogger("typegrad")
 
 
 NetworkT_co = TypeVar(
@@ -115,12 +115,12 @@ class Trainer(Generic[NetworkT_co]):
                 raise ValueError(f"Trainer: {name} is {limit}; expected a positive number")
         self.network = network
         self.optimizer = optimizer
-        self.callbacks = list(callbacks)
+        self.callbacks: list[Callback] = list(callbacks)
         chosen = network.loss.default_metrics if metrics is None else metrics
-        self.metrics = select_metrics(chosen)
+        self.metrics: dict[str, Metric] = select_metrics(chosen)
         self.clip_norm = clip_norm
         self.clip_value = clip_value
-        self.accumulation_steps = check_count("accumulation_steps", accumulation_steps)
+        self.accumulation_steps: int = check_count("accumulation_steps", accumulation_steps)
         self.engine: EngineName = engine
         self._stop_reason: str | None = None
 

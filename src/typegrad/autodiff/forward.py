@@ -38,7 +38,7 @@ class Pushforward:
     def __init__(self, call: RecordedCall) -> None:
         self.call = call
         self.outputs: list[Any] = [leaf for _, leaf in leaves(call.output)]
-        self.duals = [
+        self.duals: list[Tensor | None] = [
             variable(np.ones_like(output._data)[()]) if requires_grad(output) else None
             for output in self.outputs
         ]
@@ -47,7 +47,7 @@ class Pushforward:
             for output, dual in zip(self.outputs, self.duals, strict=True)
             if dual is not None
         ]
-        self.transposed = call.pull_back(seeds) if seeds else [None] * len(call.inputs)
+        self.transposed: list[Any] = call.pull_back(seeds) if seeds else [None] * len(call.inputs)
 
     def __call__(self, directions: Sequence[Any]) -> list[Any]:
         """Derivatives of the outputs along `directions`, one for each of the call's inputs."""

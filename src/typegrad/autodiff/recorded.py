@@ -65,7 +65,8 @@ class RecordedCall:
         self.function = function
         self.given: list[Any] = []
         self.inputs: list[Tensor] = []
-        self.start = NEVER
+        self.output: Any = None
+        self.start: int = NEVER
         replaced = list(args)
         for position in argnums:
             replaced[position] = self._replace(args, position)

@@ -26,7 +26,7 @@ from typegrad.types import IntArray, Vector
 if TYPE_CHECKING:
     from typegrad.network import NeuralNetwork
 
-logger = logging.getLogger("typegrad")
+logger: logging.Logger = logging.getLogger("typegrad")
 
 _CHUNK = 65536
 """Elements of the flat vectors that an update takes at a time: they stay in the cache."""

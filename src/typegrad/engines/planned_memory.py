@@ -81,7 +81,7 @@ class Liveness:
     """
 
     def __init__(self, graph: Graph) -> None:
-        self.end = len(graph.calls)
+        self.end: int = len(graph.calls)
         self._roots: dict[int, Node] = {}
         self._last: dict[int, int] = {}
         for place, call in enumerate(graph.calls):

@@ -71,7 +71,7 @@ class MaskStep:
 
     def __init__(self, function: Uniform, out: AnyArray) -> None:
         self.function = function
-        self.numbers = UniformNumbers(out)
+        self.numbers: UniformNumbers = UniformNumbers(out)
 
     def __call__(self) -> None:
         self.numbers.draw(self.function.mode)

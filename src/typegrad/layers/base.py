@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, overload
 
 import numpy as np
+import numpy.typing as npt
 
 from typegrad.dimensions import Dim, First, In_co, Last, Out_co, Size
 from typegrad.errors import ShapeError
@@ -38,7 +39,7 @@ class Buffer:
     """
 
     def __init__(self, initial: AnyArray) -> None:
-        self.value = np.array(initial, np.float64)
+        self.value: npt.NDArray[np.float64] = np.array(initial, np.float64)
 
     @property
     def shape(self) -> Shape:

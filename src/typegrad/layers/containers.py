@@ -16,7 +16,7 @@ from typegrad.layers.base import Layer, named_parts
 from typegrad.layers.dense import Activation
 from typegrad.layers.mode import INFERENCE, Mode
 from typegrad.operations.arithmetic import Add
-from typegrad.operations.base import ElementwiseOperation, LayerLike, UnaryOperation
+from typegrad.operations.base import ElementwiseOperation, LayerLike, Operation, UnaryOperation
 from typegrad.types import Array, Shape
 
 
@@ -38,9 +38,9 @@ class Chain(Layer[In_co, Out_co]):
     def __init__(self, *layers: LayerLike) -> None:
         if not layers:
             raise ShapeError(f"{type(self).__name__} needs at least one layer; it got none")
-        self.layers = tuple(as_layer(layer) for layer in layers)
-        self.out_features = check_links(self.layers)
-        self.in_features = first_in_features(self.layers)
+        self.layers: tuple[Layer, ...] = tuple(as_layer(layer) for layer in layers)
+        self.out_features: int | None = check_links(self.layers)
+        self.in_features: int | None = first_in_features(self.layers)
         check_unshared(self.layers)
 
     def forward(self, x: Array, mode: Mode = INFERENCE) -> Array:
@@ -77,7 +77,7 @@ class Residual(Chain[In_co, Out_co]):
     def __init__(self: Residual[Any, Any], *layers: LayerLike) -> None: ...
     def __init__(self, *layers: LayerLike) -> None:
         super().__init__(*layers)
-        self.sum = Add()
+        self.sum: Add = Add()
         if None not in (self.in_features, self.out_features) and (
             self.in_features != self.out_features
         ):
@@ -114,7 +114,7 @@ class Flatten(Layer):
     """Make each example one row: (batch, ...) -> (batch, product of the other axes)."""
 
     def __init__(self) -> None:
-        self.operations = (FlattenExamples(),)
+        self.operations: tuple[Operation, ...] = (FlattenExamples(),)
 
 
 def flattened(shape: Shape) -> Shape:

@@ -23,7 +23,7 @@ from typegrad.operations.activations import (
     Softplus,
     Tanh,
 )
-from typegrad.operations.base import ElementwiseOperation
+from typegrad.operations.base import ElementwiseOperation, Operation
 from typegrad.operations.linear import Linear, WeightMultiply
 from typegrad.operations.parameter import Initializer, Parameter
 
@@ -200,15 +200,21 @@ class Dense(Layer[In_co, Out_co]):
     ) -> None:
         self.in_features: int = as_width("Dense", "in_features", in_features)
         self.out_features: int = as_width("Dense", "out_features", out_features)
-        self.activation = None if activation is None else make_activation(activation)
+        self.activation: ElementwiseOperation | None = (
+            None if activation is None else make_activation(activation)
+        )
         self.initializer = initializer
         chosen = default_initializer(self.activation) if initializer is None else initializer
-        self.weight = Parameter((self.in_features, self.out_features), chosen)
-        self.bias = Parameter((self.out_features,), Zeros(), decay=False) if bias else None
+        self.weight: Parameter = Parameter((self.in_features, self.out_features), chosen)
+        self.bias: Parameter | None = (
+            Parameter((self.out_features,), Zeros(), decay=False) if bias else None
+        )
         product = (
             WeightMultiply(self.weight) if self.bias is None else Linear(self.weight, self.bias)
         )
-        self.operations = (product,) if self.activation is None else (product, self.activation)
+        self.operations: tuple[Operation, ...] = (
+            (product,) if self.activation is None else (product, self.activation)
+        )
 
     def __repr__(self) -> str:
         return f"Dense({self.in_features}, {self.out_features})"
@@ -218,8 +224,8 @@ class Activation(ElementwiseLayer):
     """An element-wise operation as a layer; it keeps its input's shape."""
 
     def __init__(self, operation: ElementwiseOperation | ActivationName) -> None:
-        self.operation = make_activation(operation)
-        self.operations = (self.operation,)
+        self.operation: ElementwiseOperation = make_activation(operation)
+        self.operations: tuple[Operation, ...] = (self.operation,)
 
     def __repr__(self) -> str:
         return f"Activation({self.operation})"

@@ -18,6 +18,7 @@ from typegrad.dimensions import (
 from typegrad.errors import ShapeError
 from typegrad.initializers import Normal
 from typegrad.layers.base import Layer
+from typegrad.operations.base import Operation
 from typegrad.operations.lookup import Lookup, LookupColumns
 from typegrad.operations.parameter import Initializer, Parameter
 
@@ -78,10 +79,11 @@ class Embedding(Layer[Any, Out_co]):
         if num_embeddings < 1:
             raise ValueError(f"Embedding: num_embeddings is {num_embeddings}; expected 1 or more")
         self.num_embeddings = num_embeddings
-        self.embedding_dim = self.out_features = width
+        self.embedding_dim: int = width
+        self.out_features: int = width
         self.initializer = initializer
-        self.weight = Parameter((num_embeddings, width), initializer or Normal())
-        self.operations = (Lookup(self.weight),)
+        self.weight: Parameter = Parameter((num_embeddings, width), initializer or Normal())
+        self.operations: tuple[Operation, ...] = (Lookup(self.weight),)
 
     def multiply_adds(self) -> int:
         """Zero: a row is looked up."""
@@ -142,16 +144,18 @@ class ColumnEmbedding(Layer[In_co, Any]):
                     f"an input of {columns} columns"
                 )
         self.in_features: int = columns
-        self.categories = dict(categories)
+        self.categories: dict[int, int] = dict(categories)
         self.embedding_dim = embedding_dim
-        self.tables = tuple(
+        self.tables: tuple[Parameter, ...] = tuple(
             Parameter((count, embedding_dim or min(50, (count + 1) // 2)), Normal(0.5))
             for count in self.categories.values()
         )
         self.out_features: int = (
             columns - len(self.tables) + sum(table.shape[1] for table in self.tables)
         )
-        self.operations = (LookupColumns(tuple(self.categories), *self.tables),)
+        self.operations: tuple[Operation, ...] = (
+            LookupColumns(tuple(self.categories), *self.tables),
+        )
 
     def multiply_adds(self) -> int:
         """Zero: rows are looked up."""

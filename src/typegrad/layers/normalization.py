@@ -10,6 +10,7 @@ from typegrad.dimensions import Dim, In_co, Taken, TakenDim, as_width
 from typegrad.initializers import Constant, Zeros
 from typegrad.layers.base import Buffer, Layer
 from typegrad.layers.mode import INFERENCE, Mode
+from typegrad.operations.base import Operation
 from typegrad.operations.normalization import Normalize, NormalizeWith
 from typegrad.operations.parameter import Parameter
 from typegrad.types import Array
@@ -54,13 +55,15 @@ class BatchNorm(Layer[In_co, In_co]):
         if not 0 < momentum <= 1:
             raise ValueError(f"BatchNorm: momentum is {momentum}; expected 0 < momentum <= 1")
         width = as_width("BatchNorm", "features", features)
-        self.features = self.in_features = self.out_features = width
+        self.features: int = width
+        self.in_features: int = width
+        self.out_features: int = width
         self.momentum = momentum
         self.epsilon = epsilon
-        self.gain = Parameter((width,), Constant(1.0), decay=False)
-        self.shift = Parameter((width,), Zeros(), decay=False)
-        self.running_mean = Buffer(np.zeros(width))
-        self.running_variance = Buffer(np.ones(width))
+        self.gain: Parameter = Parameter((width,), Constant(1.0), decay=False)
+        self.shift: Parameter = Parameter((width,), Zeros(), decay=False)
+        self.running_mean: Buffer = Buffer(np.zeros(width))
+        self.running_variance: Buffer = Buffer(np.ones(width))
         self._by_batch = Normalize(self.gain, self.shift, axis=0, epsilon=epsilon)
         self._by_running = NormalizeWith(self.gain, self.shift, epsilon=epsilon)
         self._last: Normalize | NormalizeWith = self._by_running
@@ -107,11 +110,15 @@ class LayerNorm(Layer[In_co, In_co]):
     def __init__(self: LayerNorm[Any], features: int, *, epsilon: float = 1e-5) -> None: ...
     def __init__(self, features: int | type[Dim], *, epsilon: float = 1e-5) -> None:
         width = as_width("LayerNorm", "features", features)
-        self.features = self.in_features = self.out_features = width
+        self.features: int = width
+        self.in_features: int = width
+        self.out_features: int = width
         self.epsilon = epsilon
-        self.gain = Parameter((width,), Constant(1.0), decay=False)
-        self.shift = Parameter((width,), Zeros(), decay=False)
-        self.operations = (Normalize(self.gain, self.shift, axis=1, epsilon=epsilon),)
+        self.gain: Parameter = Parameter((width,), Constant(1.0), decay=False)
+        self.shift: Parameter = Parameter((width,), Zeros(), decay=False)
+        self.operations: tuple[Operation, ...] = (
+            Normalize(self.gain, self.shift, axis=1, epsilon=epsilon),
+        )
 
     def __repr__(self) -> str:
         return f"LayerNorm({self.features})"

@@ -24,7 +24,7 @@ class Dropout(ElementwiseLayer):
         if not 0 <= rate < 1:
             raise ValueError(f"Dropout: rate is {rate}; expected 0 <= rate < 1")
         self.rate = rate
-        self.product = Multiply()
+        self.product: Multiply = Multiply()
         self._dropped = False
 
     def forward(self, x: Array, mode: Mode = INFERENCE) -> Array:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -90,8 +90,8 @@ class SELU(ElementwiseOperation):
     With the constants of Klambauer, Unterthiner, Mayr and Hochreiter, 2017.
     """
 
-    alpha = 1.6732632423543772
-    scale = 1.0507009873554805
+    alpha: ClassVar[float] = 1.6732632423543772
+    scale: ClassVar[float] = 1.0507009873554805
 
     def output(self, x: Array) -> Array:
         negative = self.scale * self.alpha * np.expm1(np.minimum(x, 0.0))

@@ -39,7 +39,7 @@ class Parameter:
     """
 
     def __init__(self, shape: Shape, initializer: Initializer, *, decay: bool = True) -> None:
-        self.shape = tuple(
+        self.shape: Shape = tuple(
             check_count(f"Parameter: shape[{axis}]", length, at_least=0)
             for axis, length in enumerate(shape)
         )

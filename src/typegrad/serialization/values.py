@@ -58,7 +58,7 @@ class Encoder:
     """Turns objects into JSON values, and notes which definitions they need."""
 
     def __init__(self) -> None:
-        self.definitions = built_in_definitions()
+        self.definitions: dict[str, Definition] = built_in_definitions()
 
     def encode(self, value: object, place: str) -> Any:
         """Encode a value; `place` says in messages what it is.

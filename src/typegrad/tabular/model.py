@@ -66,7 +66,7 @@ class TableModel:
             )
         self.network = network
         self.encoder = encoder
-        self.details = dict(details or {})
+        self.details: dict[str, Any] = dict(details or {})
         self._target_name = encoder.target_name
 
     @property

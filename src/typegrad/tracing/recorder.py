@@ -51,7 +51,7 @@ class Recorder:
     ) -> None:
         self.opaque = opaque
         # A failing guard makes a step run anew, which an opaque step may not bear.
-        self.guards = guards and not opaque
+        self.guards: bool = guards and not opaque
         self.concretely = concretely
         self.calls: list[Call] = []
         self.states: list[tuple[Leaf, Tracer]] = []

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Mapping
-from typing import Any, NoReturn, TypeAlias
+from typing import Any, ClassVar, NoReturn, TypeAlias
 
 from typegrad.tracing.errors import TraceError
 
 Number: TypeAlias = int | float
 Values: TypeAlias = Mapping[str, Number]
+_Refusal: TypeAlias = Callable[..., NoReturn]
 
 _SYMBOLS = {
     operator.add: "+",
@@ -88,8 +89,14 @@ class Scalar:
     def _unknown(self, *_: object) -> NoReturn:
         raise TraceError(f"it needs the value of {self.text} when it is planned")
 
-    __bool__ = __float__ = __int__ = __index__ = _unknown
-    __lt__ = __le__ = __gt__ = __ge__ = _unknown
+    __bool__: ClassVar[_Refusal] = _unknown
+    __float__: ClassVar[_Refusal] = _unknown
+    __int__: ClassVar[_Refusal] = _unknown
+    __index__: ClassVar[_Refusal] = _unknown
+    __lt__: ClassVar[_Refusal] = _unknown
+    __le__: ClassVar[_Refusal] = _unknown
+    __gt__: ClassVar[_Refusal] = _unknown
+    __ge__: ClassVar[_Refusal] = _unknown
 
     def __repr__(self) -> str:
         return self.text

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, NoReturn
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeAlias
 
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
@@ -15,6 +15,8 @@ from typegrad.types import AnyArray, Shape
 if TYPE_CHECKING:
     from typegrad.tracing.graph import Node
     from typegrad.tracing.recorder import Recorder
+
+_Refusal: TypeAlias = Callable[..., NoReturn]
 
 
 class Tracer(NDArrayOperatorsMixin):
@@ -103,7 +105,12 @@ class Tracer(NDArrayOperatorsMixin):
     def _unreadable(self, *_: object) -> NoReturn:
         raise TraceError("it turns an array's value into a Python number")
 
-    __float__ = __int__ = __index__ = __complex__ = item = tolist = _unreadable
+    __float__: ClassVar[_Refusal] = _unreadable
+    __int__: ClassVar[_Refusal] = _unreadable
+    __index__: ClassVar[_Refusal] = _unreadable
+    __complex__: ClassVar[_Refusal] = _unreadable
+    item: ClassVar[_Refusal] = _unreadable
+    tolist: ClassVar[_Refusal] = _unreadable
 
     def __pow__(self, exponent: Any) -> Any:
         return self.recorder.call(primitives.power, self, exponent)
