@@ -9,7 +9,7 @@ from typegrad.layers.embedding import ColumnEmbedding, Embedding
 from typegrad.layers.mode import INFERENCE, Mode
 from typegrad.layers.normalization import BatchNorm, LayerNorm
 from typegrad.layers.regularization import Dropout
-from typegrad.operations.base import LayerLike
+from typegrad.operations.layer_like import LayerLike
 
 __all__ = [
     "ACTIVATIONS",

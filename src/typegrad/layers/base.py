@@ -11,12 +11,8 @@ import numpy.typing as npt
 from typegrad.dimensions import Dim, First, In_co, Last, Out_co, Size
 from typegrad.errors import ShapeError
 from typegrad.layers.mode import INFERENCE, Mode
-from typegrad.operations.base import (
-    ElementwiseOperation,
-    LayerLike,
-    Operation,
-    require_floating,
-)
+from typegrad.operations.base import ElementwiseOperation, Operation, require_floating
+from typegrad.operations.layer_like import LayerLike
 from typegrad.operations.parameter import Parameter
 from typegrad.types import AnyArray, Array, Shape
 

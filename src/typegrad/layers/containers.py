@@ -16,7 +16,8 @@ from typegrad.layers.base import Layer, named_parts
 from typegrad.layers.dense import Activation
 from typegrad.layers.mode import INFERENCE, Mode
 from typegrad.operations.arithmetic import Add
-from typegrad.operations.base import ElementwiseOperation, LayerLike, Operation, UnaryOperation
+from typegrad.operations.base import ElementwiseOperation, Operation, UnaryOperation
+from typegrad.operations.layer_like import LayerLike
 from typegrad.types import Array, Shape
 
 

@@ -15,6 +15,7 @@ from typing_extensions import TypeVarTuple
 
 from typegrad.errors import DTypeError, ShapeError, StateError
 from typegrad.operations.broadcasting import sum_to_shape
+from typegrad.operations.layer_like import LayerLike
 from typegrad.operations.observing import current_observer
 from typegrad.operations.parameter import Parameter
 from typegrad.types import Array, Shape
@@ -284,23 +285,6 @@ class UnaryOperation(Operation):
 
     def _operand_name(self, index: int) -> str:
         return "the input"
-
-
-class LayerLike:
-    """What a network is made of: a layer, or an element-wise operation such as ``tg.Tanh()``.
-
-    Only the common part of the two; subclass `typegrad.Layer` or `ElementwiseOperation`.
-    """
-
-    # What checkers see instead, `typegrad.Layer` and `ElementwiseOperation` declare.
-    if not TYPE_CHECKING:
-
-        def __rshift__(self, after: LayerLike) -> Chain:
-            """Put another layer after this one."""
-            from typegrad.layers import Chain
-
-            parts = [part.layers if type(part) is Chain else (part,) for part in (self, after)]
-            return Chain(*parts[0], *parts[1])
 
 
 class ElementwiseOperation(UnaryOperation, LayerLike):

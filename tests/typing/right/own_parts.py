@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 import typegrad as tg
-from typegrad.types import Array, Shape
+from typegrad.types import Array, Shape, Vector
 
 ROWS = np.ones((4, 3))
 
@@ -133,6 +133,26 @@ class LargestErrorLoss(tg.Loss):
         return np.where(np.abs(error) == largest, np.sign(error), 0.0)
 
 
+@dataclass(frozen=True, eq=False)
+class SignDescent(tg.Optimizer):
+    """An optimizer."""
+
+    learning_rate: float | tg.Schedule = 0.01
+
+    def init(self, parameters: Vector) -> dict[str, Vector]:
+        return {}
+
+    def update(
+        self,
+        parameters: Vector,
+        gradient: Vector,
+        state: dict[str, Vector],
+        learning_rate: float,
+        step: int,
+    ) -> tuple[Vector, dict[str, Vector]]:
+        return parameters - learning_rate * np.sign(gradient), state
+
+
 class Count(tg.Callback):
     """A callback."""
 
@@ -141,6 +161,8 @@ class Count(tg.Callback):
 
     def on_epoch_end(self, event: tg.EpochEnd) -> None:
         self.epochs += 1
+        if event.record.training_loss < 0.0:
+            event.trainer.stop("too good")
 
 
 def operations_of_ones_own() -> None:
@@ -163,10 +185,23 @@ def layers_of_ones_own() -> None:
         loss=FourthPowerLoss(),
     )
     count = Count()
-    tg.Trainer(network, tg.SGD(1e-6), callbacks=[count]).fit(ROWS, ROWS, epochs=2)
-    assert count.epochs == 2
+    trainer = tg.Trainer(network, SignDescent(1e-6), callbacks=[count])
+    history = trainer.fit(ROWS, ROWS, epochs=2, validation_split=0.5, early_stopping=3)
+    assert count.epochs == len(history.validation_loss) == 2
+    assert trainer.evaluate(ROWS, ROWS)["rmse"] > 0.0
 
 
 def losses_of_ones_own() -> None:
     network = tg.NeuralNetwork([tg.Dense(3, 2)], loss=LargestErrorLoss())
     tg.Trainer(network, tg.Adam(), metrics=["mae"]).fit(ROWS, ROWS[:, :2], epochs=1)
+
+
+def energy(q: Array) -> Array:
+    """A function of one's own."""
+    total: Array = np.sum(q * q, axis=0)
+    return total
+
+
+def derivatives() -> None:
+    slope: Array = tg.grad(energy)(ROWS[:, 0])
+    assert np.all(slope == 2.0)
