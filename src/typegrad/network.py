@@ -113,19 +113,28 @@ class NeuralNetwork(Generic[In_co, Out_co, DTypeT, LossT_co]):
         input_scaler: Standardizer | None = None,
         target_scaler: Standardizer | None = None,
     ) -> None: ...
+    # Where a variable of another network's type is assigned to.
+    @overload
+    def __init__(
+        self: NeuralNetwork[Any, Any, Any, Any],
+        *layers: LayerLike | Iterable[LayerLike],
+        loss: Loss,
+        seed: int | np.random.Generator | None = None,
+        dtype: npt.DTypeLike = np.float32,
+        input_scaler: Standardizer | None = None,
+        target_scaler: Standardizer | None = None,
+    ) -> None: ...
     def __init__(
         self,
         *layers: LayerLike | Iterable[LayerLike],
-        loss: LossT_co,
+        loss: Any,
         seed: int | np.random.Generator | None = None,
         dtype: npt.DTypeLike = np.float32,
         input_scaler: Standardizer | None = None,
         target_scaler: Standardizer | None = None,
     ) -> None:
         self.chain: Chain = Chain(*_listed(layers))
-        if not isinstance(loss, Loss):
-            raise TypeError(f"loss is {loss!r}; expected a Loss object such as tg.MSELoss()")
-        self.loss: LossT_co = loss
+        self.loss: LossT_co = _checked_loss(loss)
         self.dtype: FloatDType = _checked_dtype(dtype)
         self.input_scaler = input_scaler
         self.target_scaler = target_scaler
@@ -388,6 +397,12 @@ def _listed(layers: tuple[Any, ...]) -> list[Any]:
     if len(layers) == 1 and type(layers[0]) is Chain:
         return list(layers[0].layers)
     return list(layers)
+
+
+def _checked_loss(loss: Any) -> Any:
+    if not isinstance(loss, Loss):
+        raise TypeError(f"loss is {loss!r}; expected a Loss object such as tg.MSELoss()")
+    return loss
 
 
 def _checked_dtype(dtype: npt.DTypeLike) -> FloatDType:

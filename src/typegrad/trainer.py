@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Iterable, Sequence
 from types import UnionType
-from typing import Any, Generic
+from typing import Any, Generic, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -92,9 +92,36 @@ class Trainer(Generic[NetworkT_co]):
     True
     """
 
+    @overload
+    def __init__(
+        self: Trainer[NetworkT_co],
+        network: NetworkT_co,
+        optimizer: Optimizer | FullBatchOptimizer,
+        *,
+        callbacks: Sequence[Callback] = (),
+        metrics: Iterable[str | Metric] | None = None,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
+        accumulation_steps: int = 1,
+        engine: EngineName = "auto",
+    ) -> None: ...
+    # Where a variable of another trainer's type is assigned to.
+    @overload
+    def __init__(
+        self: Trainer[Any],
+        network: NeuralNetwork,
+        optimizer: Optimizer | FullBatchOptimizer,
+        *,
+        callbacks: Sequence[Callback] = (),
+        metrics: Iterable[str | Metric] | None = None,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
+        accumulation_steps: int = 1,
+        engine: EngineName = "auto",
+    ) -> None: ...
     def __init__(
         self,
-        network: NetworkT_co,
+        network: Any,
         optimizer: Optimizer | FullBatchOptimizer,
         *,
         callbacks: Sequence[Callback] = (),

@@ -1,7 +1,8 @@
 """What type checkers say about right and wrong programs, and what happens when these run.
 
 A comment ``# E[who, ...]: text`` in `wrong` expects an error of those checkers at the next
-line of code, whose message holds the text. ``types`` is every checker, ``run`` is Python.
+line of code, whose message holds the text. ``types`` is every checker, ``plain`` is mypy without
+the plugin alone, ``run`` is Python.
 Where nothing is expected, nothing may be reported.
 """
 
@@ -127,7 +128,8 @@ CHECKS: dict[str, Callable[[Path], list[Finding]]] = {
 
 def is_expected_of(who: str, checker: str) -> bool:
     """Tell whether a comment for `who` is about a checker; the plugin is mypy and more."""
-    return who in ("types", checker) or (checker == "plugin" and who == "mypy")
+    mypys = {"mypy": ("mypy", "plain"), "plugin": ("mypy", "plugin")}
+    return who == "types" or who in mypys.get(checker, (checker,))
 
 
 @pytest.mark.parametrize("checker", CHECKS)
@@ -138,7 +140,7 @@ def test_checkers_report_the_mistakes_and_nothing_else(checker: str, tmp_path: P
         shutil.copytree(HERE / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__*"))
     found = CHECKS[checker](tmp_path)
     expected = [
-        (path.name, line, text if who == checker else "")
+        (path.name, line, text if who in (checker, "plain") else "")
         for path in CASES
         for line, who, text in expected_of(path)
         if is_expected_of(who, checker)

@@ -11,20 +11,28 @@ over what it does not know.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
-from mypy.plugin import FunctionContext, FunctionSigContext, MethodContext, MethodSigContext, Plugin
+from mypy.nodes import CallExpr
+from mypy.plugin import (
+    CheckerPluginInterface,
+    FunctionContext,
+    FunctionSigContext,
+    MethodContext,
+    MethodSigContext,
+    Plugin,
+)
 from mypy.types import FunctionLike, Type
 
 from typegrad.mypy_plugin.arrays import check_examples, check_inputs, check_loss_arguments
-from typegrad.mypy_plugin.composition import check_composition
+from typegrad.mypy_plugin.composition import check_composition, check_reflected, check_sum
 from typegrad.mypy_plugin.construction import (
-    check_chain,
-    check_network,
-    check_residual,
+    CHECKS,
     container_type,
     dense_type,
     embedding_type,
     features_type,
+    trainer_type,
 )
 
 __all__ = ["plugin"]
@@ -40,11 +48,6 @@ _LOSSES = (
     "typegrad.losses.likelihood.PoissonNLLLoss",
 )
 
-_CALLS: Mapping[str, Callable[[FunctionSigContext], FunctionLike]] = {
-    f"{_LAYERS}.containers.Chain": check_chain,
-    f"{_LAYERS}.containers.Residual": check_residual,
-    _NETWORK: check_network,
-}
 _RESULTS: Mapping[str, Callable[[FunctionContext], Type]] = {
     f"{_LAYERS}.dense.Dense": dense_type,
     f"{_LAYERS}.embedding.Embedding": embedding_type,
@@ -54,19 +57,12 @@ _RESULTS: Mapping[str, Callable[[FunctionContext], Type]] = {
     f"{_LAYERS}.containers.Chain": container_type,
     f"{_LAYERS}.containers.Residual": container_type,
     _NETWORK: container_type,
+    _TRAINER: trainer_type,
 }
-_LAYER_CLASSES = (
-    f"{_LAYERS}.base.Layer",
-    f"{_LAYERS}.containers.Chain",
-    f"{_LAYERS}.containers.Residual",
-    f"{_LAYERS}.dense.Dense",
-    f"{_LAYERS}.embedding.ColumnEmbedding",
-    f"{_LAYERS}.embedding.Embedding",
-    f"{_LAYERS}.normalization.BatchNorm",
-    f"{_LAYERS}.normalization.LayerNorm",
-)
 _OPERATORS: Mapping[str, Callable[[MethodSigContext], FunctionLike]] = {
-    f"{layer}.__rshift__": check_composition for layer in _LAYER_CLASSES
+    "__rshift__": check_composition,
+    "__rrshift__": check_reflected,
+    "__add__": check_sum,
 }
 _METHODS: Mapping[str, Callable[[MethodContext], Type]] = {
     f"{_NETWORK}.forward": check_inputs,
@@ -83,7 +79,8 @@ class TypegradPlugin(Plugin):
     def get_function_signature_hook(
         self, fullname: str
     ) -> Callable[[FunctionSigContext], FunctionLike] | None:
-        return _CALLS.get(fullname)
+        check = CHECKS.get(fullname)
+        return None if check is None else partial(_checked, check)
 
     def get_function_hook(self, fullname: str) -> Callable[[FunctionContext], Type] | None:
         return _RESULTS.get(fullname)
@@ -91,10 +88,18 @@ class TypegradPlugin(Plugin):
     def get_method_signature_hook(
         self, fullname: str
     ) -> Callable[[MethodSigContext], FunctionLike] | None:
-        return _OPERATORS.get(fullname)
+        return _OPERATORS.get(fullname.rpartition(".")[2]) if "__" in fullname else None
 
     def get_method_hook(self, fullname: str) -> Callable[[MethodContext], Type] | None:
         return _METHODS.get(fullname)
+
+
+def _checked(
+    check: Callable[[CheckerPluginInterface, CallExpr], None], ctx: FunctionSigContext
+) -> FunctionLike:
+    if isinstance(ctx.context, CallExpr):
+        check(ctx.api, ctx.context)
+    return ctx.default_signature
 
 
 def plugin(version: str) -> type[Plugin]:

@@ -21,6 +21,7 @@ from mypy.types import Instance, ProperType, TupleType, Type, UnpackType, get_pr
 
 from typegrad.mypy_plugin.construction import LAYER_SIZE
 from typegrad.mypy_plugin.reader import Reader
+from typegrad.mypy_plugin.variables import first_type
 from typegrad.mypy_plugin.widths import ANY_WIDTH, Width, literal_int, width_of
 
 Lengths = Sequence[int | None]
@@ -38,14 +39,14 @@ _PLACE_OF_SIZE = {"standard_normal": 0, "random": 0, "uniform": 2, "normal": 2, 
 
 def check_inputs(ctx: MethodContext) -> Type:
     """Compare the inputs with the features that the network takes."""
-    takes, _, _ = _network(ctx.type)
+    takes, _, _ = _network(_owner(ctx))
     _check_rows(ctx, takes)
     return ctx.default_return_type
 
 
 def check_examples(ctx: MethodContext) -> Type:
     """Compare inputs and targets with the trainer's network."""
-    trainer = ctx.type
+    trainer = _owner(ctx)
     if isinstance(trainer, Instance) and len(trainer.args) == 1:
         takes, gives, loss = _network(get_proper_type(trainer.args[0]))
         _check_rows(ctx, takes)
@@ -64,6 +65,14 @@ def check_loss_arguments(ctx: MethodContext) -> Type:
         if given is not None and wanted is not None and not _may_be_equal(given, wanted):
             _fail_target(ctx, ctx.type, wanted, given, target)
     return ctx.default_return_type
+
+
+def _owner(ctx: MethodContext) -> ProperType:
+    """Type of the object whose method is called."""
+    call = ctx.context
+    if isinstance(call, CallExpr) and isinstance(call.callee, MemberExpr):
+        return first_type(ctx.api, call.callee.expr, ctx.type)
+    return ctx.type
 
 
 def _network(given: ProperType) -> tuple[Width, Width, Instance | None]:

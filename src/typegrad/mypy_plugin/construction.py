@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from mypy.errorcodes import ErrorCode
-from mypy.nodes import CallExpr, Context, Expression, ListExpr, RefExpr, TupleExpr, TypeAlias
-from mypy.plugin import CheckerPluginInterface, FunctionContext, FunctionSigContext
+from mypy.nodes import (
+    CallExpr,
+    Context,
+    Expression,
+    ListExpr,
+    RefExpr,
+    SuperExpr,
+    TupleExpr,
+    TypeAlias,
+)
+from mypy.plugin import CheckerPluginInterface, FunctionContext
 from mypy.subtypes import is_subtype
-from mypy.types import AnyType, FunctionLike, Instance, Type, get_proper_type
+from mypy.types import AnyType, Instance, Type, get_proper_type
 
 from typegrad.mypy_plugin.reader import Reader
+from typegrad.mypy_plugin.source import source_of
+from typegrad.mypy_plugin.variables import open_type
 from typegrad.mypy_plugin.widths import ANY_WIDTH, Part, Width, literal_int
 
 LAYER_SIZE = ErrorCode("layer-size", "Layers, loss and data that do not fit", "typegrad")
@@ -20,40 +31,67 @@ _GAUSSIAN = "typegrad.losses.likelihood.GaussianNLLLoss"
 _DEFAULT_QUANTILES = 3
 
 
-def check_chain(ctx: FunctionSigContext) -> FunctionLike:
+def check_chain(api: CheckerPluginInterface, call: CallExpr) -> None:
     """Compare each layer of a chain with the one before it."""
-    if isinstance(ctx.context, CallExpr):
-        check_links(ctx.api, Reader(ctx.api).arguments(ctx.context))
-    return ctx.default_signature
+    check_links(api, Reader(api).arguments(call))
 
 
-def check_residual(ctx: FunctionSigContext) -> FunctionLike:
+def check_residual(api: CheckerPluginInterface, call: CallExpr) -> None:
     """Compare the layers, and what comes in with what goes out."""
-    if isinstance(ctx.context, CallExpr):
-        parts = list(Reader(ctx.api).arguments(ctx.context))
-        check_links(ctx.api, parts)
-        takes, gives = _ends(parts)
-        if takes.excludes(gives):
-            inside = ", ".join("..." if part is None else part.text for part in parts)
-            ctx.api.fail(
-                f"Residual({inside}) takes {takes} features but gives {gives}; "
-                "the input can only be added to as many",
-                ctx.context,
-                code=LAYER_SIZE,
-            )
-    return ctx.default_signature
+    parts = list(Reader(api).arguments(call))
+    check_links(api, parts)
+    takes, gives = _ends(parts)
+    if takes.excludes(gives):
+        inside = ", ".join("..." if part is None else part.text for part in parts)
+        api.fail(
+            f"Residual({inside}) takes {takes} features but gives {gives}; "
+            "the input can only be added to as many",
+            call,
+            code=LAYER_SIZE,
+        )
 
 
-def check_network(ctx: FunctionSigContext) -> FunctionLike:
+def check_network(api: CheckerPluginInterface, call: CallExpr) -> None:
     """Compare the layers, and the loss with the last of them."""
-    if isinstance(ctx.context, CallExpr):
-        reader = Reader(ctx.api)
-        parts = list(reader.arguments(ctx.context))
-        check_links(ctx.api, parts)
-        for node, name in zip(ctx.context.args, ctx.context.arg_names, strict=True):
-            if name == "loss":
-                _check_loss(ctx.api, reader, node, parts)
-    return ctx.default_signature
+    reader = Reader(api)
+    parts = list(reader.arguments(call))
+    check_links(api, parts)
+    for node, name in zip(call.args, call.arg_names, strict=True):
+        if name == "loss":
+            _check_loss(api, reader, node, parts)
+
+
+CHECKS: Mapping[str, Callable[[CheckerPluginInterface, CallExpr], None]] = {
+    "typegrad.layers.containers.Chain": check_chain,
+    "typegrad.layers.containers.Residual": check_residual,
+    "typegrad.network.NeuralNetwork": check_network,
+}
+"""What is checked where a class is called, by its full name."""
+
+
+def check_super_call(api: CheckerPluginInterface, argument: Context) -> None:
+    """Check the ``super().__init__(...)`` that an expression is an argument of.
+
+    mypy tells plugins of no such call, but of the layers in it.
+    """
+    source = source_of(api)
+    call = None if source is None else source.super_calls.get(argument)
+    if source is None or call is None or call in source.being_read:
+        return
+    source.being_read.add(call)
+    check = CHECKS.get(_initialized_class(call))
+    if check is not None:
+        check(api, call)
+    source.being_read.remove(call)
+
+
+def _initialized_class(call: CallExpr) -> str:
+    """Full name of the class whose ``__init__`` is called through ``super()``."""
+    callee = call.callee
+    if not isinstance(callee, SuperExpr) or callee.name != "__init__" or callee.info is None:
+        return ""
+    bases = callee.info.mro[1:]
+    return next((base.fullname for base in bases if callee.name in base.names), "")
 
 
 def check_links(
@@ -162,6 +200,11 @@ def container_type(ctx: FunctionContext) -> Type:
     return _with_arguments(ctx, _ends(Reader(ctx.api).arguments(ctx.context)))
 
 
+def trainer_type(ctx: FunctionContext) -> Type:
+    """Leave the network open where a variable gets one trainer after another."""
+    return _with_arguments(ctx, [])
+
+
 def _written(ctx: FunctionContext, index: int) -> Width:
     given = [literal_int(each) for each in ctx.arg_types[index]]
     return ANY_WIDTH if len(given) != 1 or given[0] is None else Width((given[0],))
@@ -169,6 +212,7 @@ def _written(ctx: FunctionContext, index: int) -> Width:
 
 def _with_arguments(ctx: FunctionContext, widths: Iterable[Width]) -> Type:
     """Write widths into the type of the call, unless something else is expected of it."""
+    check_super_call(ctx.api, ctx.context)
     plain = get_proper_type(ctx.default_return_type)
     if not isinstance(plain, Instance):
         return ctx.default_return_type
@@ -180,4 +224,4 @@ def _with_arguments(ctx: FunctionContext, widths: Iterable[Width]) -> Type:
     expected = ctx.api.type_context[-1] if ctx.api.type_context else None
     if expected is not None and not is_subtype(exact, expected):
         return ctx.default_return_type
-    return exact
+    return open_type(ctx.api, ctx.context, exact)

@@ -19,6 +19,7 @@ from mypy.nodes import (
 from mypy.plugin import CheckerPluginInterface
 from mypy.types import Instance, ProperType, TupleType, UnionType, UnpackType, get_proper_type
 
+from typegrad.mypy_plugin.variables import first_type
 from typegrad.mypy_plugin.widths import Part, layer_widths, short_name, width_of
 
 CHAIN = "typegrad.layers.containers.Chain"
@@ -42,7 +43,8 @@ class Reader:
     def type_of(self, node: Expression) -> ProperType:
         """Type of an expression by itself; the checker reports what is wrong inside it."""
         with self._api.msg.filter_errors():
-            return get_proper_type(self._api.get_expression_type(node))
+            given = get_proper_type(self._api.get_expression_type(node))
+        return first_type(self._api, node, given)
 
     def arguments(self, call: CallExpr) -> Iterator[Part | None]:
         """Read the layers that a container is called with."""

@@ -73,11 +73,17 @@ def width_of(types: Iterable[Type]) -> Width:
 
 def layer_widths(given: Instance) -> tuple[Width, Width] | None:
     """Return what a layer takes and gives; None if it is no layer."""
-    for base in given.type.mro:
-        if base.fullname == LAYER:
-            takes, gives = map_instance_to_supertype(given, base).args
-            return width_of([takes]), width_of([gives])
-    return None
+    layer = as_layer(given)
+    if layer.type.fullname != LAYER:
+        return None
+    takes, gives = layer.args
+    return width_of([takes]), width_of([gives])
+
+
+def as_layer(given: Instance) -> Instance:
+    """Return a layer's type as one of `Layer`; another type as it is."""
+    bases = (base for base in given.type.mro if base.fullname == LAYER)
+    return next((map_instance_to_supertype(given, base) for base in bases), given)
 
 
 def literal_int(given: Type) -> LiteralType | None:

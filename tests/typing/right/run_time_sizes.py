@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -49,6 +49,72 @@ def loop_that_composes() -> None:
     for before, after in itertools.pairwise((64, 32, 16, 1)):
         model = model >> tg.Tanh() >> tg.Dense(before, after)
     tg.NeuralNetwork(model, loss=tg.MSELoss())
+
+
+def assigned_anew_line_by_line() -> None:
+    model = tg.Dense(13, 32) >> tg.Tanh()
+    # E[plain]: Incompatible types in assignment
+    model = model >> tg.Dense(32, 64)
+    # E[plain]
+    model = model >> tg.Dropout(0.1) >> tg.Dense(64, 1)
+    # E[pyrefly]
+    found: tg.Layer[Literal[13], Literal[1]] = model
+    tg.NeuralNetwork(found, loss=tg.MSELoss())
+
+
+def assigned_anew_with_an_operator() -> None:
+    model = tg.Dense(13, 32)
+    # E[plain]: Incompatible types in assignment
+    model >>= tg.Tanh()
+    tg.NeuralNetwork(model, loss=tg.MSELoss())
+
+
+def assigned_anew_in_a_loop() -> None:
+    model = tg.Dense(13, 64)
+    for before, after in itertools.pairwise((64, 32, 16)):
+        # E[plain]: Incompatible types in assignment
+        model = model >> tg.Tanh() >> tg.Dense(before, after)
+    # E[plain, pyright, ty, pyrefly]
+    tg.NeuralNetwork(model >> tg.Dense(16, 1), loss=tg.MSELoss())
+
+
+def assigned_anew_with_an_annotation() -> None:
+    layers: tg.Layer = tg.Dense(13, 32) >> tg.Tanh()
+    layers = layers >> tg.Dense(32, 64)
+    layers = layers >> tg.Dense(64, 1)
+    tg.NeuralNetwork(layers, loss=tg.MSELoss())
+
+
+def assigned_anew_in_a_branch() -> None:
+    for deep in (False, True):
+        model = tg.Dense(13, 32) >> tg.ReLU()
+        if deep:
+            # E[plain]: Incompatible types in assignment
+            model = model >> tg.Dense(32, 64)
+            # E[plain]
+            model = model >> tg.Dense(64, 32)
+        tg.NeuralNetwork(model >> tg.Dense(32, 1), loss=tg.MSELoss())
+
+
+def networks_and_trainers_assigned_anew() -> None:
+    network = tg.NeuralNetwork([tg.Dense(3, 4), tg.Dense(4, 1)], loss=tg.MSELoss())
+    trainer = tg.Trainer(network, tg.Adam())
+    trainer.fit(np.ones((5, 3)), np.ones((5, 1)), epochs=1)
+    network = tg.NeuralNetwork([tg.Dense(8, 2)], loss=tg.GaussianNLLLoss())
+    network.predict(np.zeros((5, 8)))
+    trainer = tg.Trainer(network, tg.Adam())
+    trainer.fit(np.ones((5, 8)), np.ones((5, 1)), epochs=1)
+    network = tg.NeuralNetwork(tg.Dense(9, 4) >> tg.Dense(4, 2), loss=tg.MAELoss())
+    network.predict(np.zeros((5, 9)))
+
+
+def lists_added() -> None:
+    body = [tg.Dense(13, 32), tg.Dense(32, 16)]
+    activations = [tg.Tanh(), tg.Sigmoid()]
+    # E[plain]: Unsupported operand types for +
+    tg.NeuralNetwork(body + activations, loss=tg.MSELoss())
+    more = [tg.Dense(13, 32), tg.BatchNorm(32)] + [tg.Dense(32, 32), tg.Tanh()] * 1
+    tg.NeuralNetwork(more + [tg.Dropout(0.1)] + [tg.Dense(32, 1)], loss=tg.MSELoss())  # noqa: RUF005
 
 
 def loop_over_equal_layers() -> None:

@@ -212,3 +212,47 @@ def first_layer_of_unknown_width_and_an_activation() -> None:
     # E[pyright, ty, pyrefly]
     # E[run]: Dense(64, 1) expects 64 input features, but Dense(7, 32) before it gives 32
     _ = tg.Dense(columns, 32) >> tg.Tanh() >> tg.Dense(64, 1)
+
+
+def first_line_of_several() -> None:
+    """A model that grows line by line, wrong in its second line."""
+    model = tg.Dense(13, 32) >> tg.Tanh()
+    # E[types]
+    # E[plugin]: Dense(64, 1) expects 64 input features, but Chain(...) before it gives 32
+    # E[run]: Dense(64, 1) expects 64 input features, but Dense(13, 32) before it gives 32
+    model = model >> tg.Dense(64, 1)
+
+
+def last_line_of_several() -> None:
+    """A model that grows line by line, wrong in its third line."""
+    model = tg.Dense(13, 32) >> tg.Tanh()
+    # E[plain]
+    model = model >> tg.Dense(32, 48)
+    # E[types]
+    # E[plugin]: Dense(64, 1) expects 64 input features, but Chain(...) before it gives 48
+    # E[run]: Dense(64, 1) expects 64 input features, but Dense(32, 48) before it gives 48
+    model = model >> tg.Dense(64, 1)
+
+
+def network_of_a_class() -> None:
+    """A network whose layers a subclass gives."""
+
+    class Regression(tg.NeuralNetwork):
+        def __init__(self) -> None:
+            # E[plugin]: Dense(64, 1) expects 64 input features, but Dense(13, 32) before it
+            # E[run]: Dense(64, 1) expects 64 input features, but Dense(13, 32) before it gives
+            super().__init__([tg.Dense(13, 32), tg.Dense(64, 1)], loss=tg.MSELoss())
+
+    Regression()
+
+
+def residual_block_of_a_class() -> None:
+    """A residual block whose layers a subclass gives."""
+
+    class Block(tg.Residual):
+        def __init__(self) -> None:
+            # E[plugin]: takes 32 features but gives 31; the input can only be added to as many
+            # E[run]: takes 32 features but gives 31; the input can only be added to as many
+            super().__init__(tg.Dense(32, 64), tg.ReLU(), tg.Dense(64, 31))
+
+    Block()
