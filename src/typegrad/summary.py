@@ -15,18 +15,18 @@ from typegrad.types import Array, FloatDType
 
 def summarize(chain: Chain, loss: Loss, dtype: FloatDType) -> str:
     """Lay out one line a layer, and totals."""
-    shapes = _output_shapes(chain, dtype)
+    shapes = output_shapes(chain, dtype)
     rows = [
         (
             f"{index}  {layer}",
             shape,
-            f"{_parameter_count(layer):,}",
+            f"{parameter_count(layer):,}",
             f"{layer.multiply_adds():,}",
         )
         for index, (layer, shape) in enumerate(zip(chain.layers, shapes, strict=True))
     ]
     header = ("Layer", "Output shape", "Parameters", "Multiply-adds")
-    count = _parameter_count(chain)
+    count = parameter_count(chain)
     total = ("Total", "", f"{count:,}", f"{chain.multiply_adds():,}")
     widths = [max(len(row[column]) for row in (header, total, *rows)) for column in range(4)]
     lines = [_line(row, widths) for row in (header, *rows, total)]
@@ -43,12 +43,16 @@ def _line(row: tuple[str, str, str, str], widths: list[int]) -> str:
     return "  ".join(left + right).rstrip()
 
 
-def _parameter_count(layer: Layer) -> int:
+def parameter_count(layer: Layer) -> int:
+    """Count the trained numbers of a layer."""
     return sum(parameter.size for _, parameter in named_parts(layer, Parameter))
 
 
-def _output_shapes(chain: Chain, dtype: FloatDType) -> list[str]:
-    """Shapes found by passing one row of zeros through, where the input's width is known."""
+def output_shapes(chain: Chain, dtype: FloatDType) -> list[str]:
+    """Shape of each layer's output, such as ``(batch, 32)``; ``?`` where it is not known.
+
+    Found by passing one row of zeros through, where the input's width is known.
+    """
     if chain.in_features is None:
         return ["?"] * len(chain.layers)
     x: Array = np.zeros((1, chain.in_features), dtype)

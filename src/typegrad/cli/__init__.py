@@ -1,4 +1,4 @@
-"""The command ``typegrad``: train, predict, evaluate, info."""
+"""The command ``typegrad``: train, predict, evaluate, info, check."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0 if all went well; 2 after one line on stderr that says what is wrong and where;
-        130 after Ctrl-C, with what was learned so far saved.
+        0 if all went well; 1 if ``check`` found an error; 2 after one line on stderr that says
+        what is wrong and where; 130 after Ctrl-C, with what was learned so far saved.
     """
     tolerate_any_text()
     try:

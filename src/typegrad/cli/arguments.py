@@ -26,7 +26,8 @@ def build_parser() -> Parser:
     """Make the parser of the command ``typegrad``."""
     parser = Parser(
         prog="typegrad",
-        description="Regression networks for tables: CSV, TSV and Parquet.",
+        description="Regression networks for tables: CSV, TSV and Parquet. "
+        "And a check of networks that are written in Python.",
     )
     parser.add_argument("--version", action="version", version=f"typegrad {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
@@ -34,6 +35,7 @@ def build_parser() -> Parser:
     _add_predict(commands)
     _add_evaluate(commands)
     _add_info(commands)
+    _add_check(commands)
     return parser
 
 
@@ -149,6 +151,21 @@ def _add_info(commands: Any) -> None:
         "info", help="describe a trained model", description="Describe a trained model."
     )
     info.add_argument("model", metavar="MODEL", help="file that `typegrad train` wrote")
+
+
+def _add_check(commands: Any) -> None:
+    check = commands.add_parser(
+        "check",
+        help="check a model that is written in Python",
+        description="Check the types of a Python file with mypy and typegrad's plugin; then import "
+        "it, and describe its networks: those in its variables, and those that its functions and "
+        "classes make without an argument. A function is called if it is annotated to return a "
+        "NeuralNetwork, or named build_network or make_network. Exit status 1 if there are errors.",
+    )
+    check.add_argument(
+        "target", metavar="FILE_OR_MODULE", help="such as model.py, or package.model"
+    )
+    check.add_argument("--json", action="store_true", help="print one JSON object, for editors")
 
 
 def _add_model_and_data(parser: Any) -> None:
