@@ -8,6 +8,7 @@ Where nothing is expected, nothing may be reported.
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import json
 import os
@@ -132,13 +133,28 @@ def is_expected_of(who: str, checker: str) -> bool:
     return who == "types" or who in mypys.get(checker, (checker,))
 
 
+@pytest.fixture(scope="module")
+def findings(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], list[Finding]]:
+    """What a checker reports of all cases; each checker runs once."""
+
+    @functools.cache
+    def found_by(checker: str) -> list[Finding]:
+        directory = tmp_path_factory.mktemp(checker)
+        for folder in ("right", "wrong"):
+            ignored = shutil.ignore_patterns("__*")
+            shutil.copytree(HERE / folder, directory / folder, ignore=ignored)
+        return CHECKS[checker](directory)
+
+    return found_by
+
+
 @pytest.mark.parametrize("checker", CHECKS)
-def test_checkers_report_the_mistakes_and_nothing_else(checker: str, tmp_path: Path) -> None:
+def test_checkers_report_the_mistakes_and_nothing_else(
+    checker: str, findings: Callable[[str], list[Finding]]
+) -> None:
     if checker in ("ty", "pyrefly") and shutil.which(checker) is None:
         pytest.skip(f"{checker} is not installed")
-    for folder in ("right", "wrong"):
-        shutil.copytree(HERE / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__*"))
-    found = CHECKS[checker](tmp_path)
+    found = findings(checker)
     expected = [
         (path.name, line, text if who in (checker, "plain") else "")
         for path in CASES
@@ -186,21 +202,73 @@ def test_right_programs_run(file: str, name: str) -> None:
     functions(HERE / file)[name]()
 
 
-@pytest.mark.parametrize(("file", "name"), cases("wrong"))
-def test_wrong_programs_fail_with_the_words_they_promise(file: str, name: str) -> None:
+def expectations(file: str, name: str) -> dict[str, tuple[int, str]]:
+    """Line and text that a case expects of each checker, and of Python as ``run``."""
     path = HERE / file
-    case = functions(path)[name]
-    first = case.__code__.co_firstlineno
+    first = functions(path)[name].__code__.co_firstlineno
     lines = path.read_text(encoding="utf-8").splitlines()
     length = next((n for n, line in enumerate(lines[first:]) if re.match(r"\S", line)), len(lines))
-    texts = [
-        text
+    inside = [
+        (who, line, text)
         for line, who, text in expected_of(path)
-        if who == "run" and first <= line <= first + length
+        if first <= line <= first + length
     ]
-    assert len(texts) == 1
-    with pytest.raises(Exception, match=re.escape(texts[0])):
-        case()
+    assert len([who for who, _, _ in inside if who == "run"]) == 1
+    return {who: (line, text) for who, line, text in inside}
+
+
+def exception_of(file: str, name: str) -> BaseException:
+    """Run a wrong program."""
+    with pytest.raises(Exception) as caught:  # noqa: PT011
+        functions(HERE / file)[name]()
+    return caught.value
+
+
+@pytest.mark.parametrize(("file", "name"), cases("wrong"))
+def test_wrong_programs_fail_with_the_words_they_promise(file: str, name: str) -> None:
+    assert expectations(file, name)["run"][1] in str(exception_of(file, name))
+
+
+def test_the_plugin_and_python_use_the_same_words(
+    findings: Callable[[str], list[Finding]],
+) -> None:
+    """Apart from what one of them does not know: rows, inner layers, the names of widths."""
+    widths = {"Rooms": "13", "Hidden": "32"}
+    compared = 0
+    for file, name in cases("wrong"):
+        line, _ = expectations(file, name).get("plugin", (0, ""))
+        for finding in findings("plugin"):
+            if (finding.file, finding.line) != (Path(file).name, line):
+                continue
+            words = finding.text.removesuffix("  [layer-size]")
+            for width, number in widths.items():
+                words = re.sub(rf"\b{width}\b", number, words)
+            pattern = re.escape(words).replace(r"\(n,", r"\(\d+,")
+            pattern = re.sub(r"(\w+\\\()?\\\.\\\.\\\.(\\\))?", ".+", pattern)
+            assert re.search(f"^{pattern}$", str(exception_of(file, name))), words
+            compared += 1
+    assert compared >= 30
+
+
+def table() -> str:
+    """Lay out which checker finds which mistake, and what the program does without one."""
+    checkers = tuple(CHECKS)
+    heads = ("mistake", "mypy", "and the plugin", "pyright", "ty", "pyrefly", "Python raises")
+    rows = [heads, ("---",) * len(heads)]
+    for file, name in cases("wrong"):
+        expected = expectations(file, name)
+        line = (HERE / file).read_text(encoding="utf-8").splitlines()[expected["run"][0] - 1]
+        late = re.search(r"\.(forward|backward|predict|evaluate|fit)\(|absolute_percentage", line)
+        found = [any(is_expected_of(who, checker) for who in expected) for checker in checkers]
+        mistake = (functions(HERE / file)[name].__doc__ or "").rstrip(".")
+        marks = ["✓" if each else "" for each in found]
+        rows.append((mistake, *marks, "when called" if late else "when built"))
+    return "\n".join(f"| {' | '.join(row)} |".replace("|  |", "| |") for row in rows)
+
+
+def test_the_documentation_shows_what_is_found() -> None:
+    shown = (ROOT / "docs" / "typing.md").read_text(encoding="utf-8")
+    assert re.sub(r"\| +(?=\|)", "| ", table()) in re.sub(r"\| +(?=\|)", "| ", shown)
 
 
 def test_there_are_cases_enough() -> None:

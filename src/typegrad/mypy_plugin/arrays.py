@@ -22,7 +22,7 @@ from mypy.types import Instance, ProperType, TupleType, Type, UnpackType, get_pr
 from typegrad.mypy_plugin.construction import LAYER_SIZE
 from typegrad.mypy_plugin.reader import Reader
 from typegrad.mypy_plugin.variables import first_type
-from typegrad.mypy_plugin.widths import ANY_WIDTH, Width, literal_int, width_of
+from typegrad.mypy_plugin.widths import ANY_WIDTH, Width, call_text, literal_int, width_of
 
 Lengths = Sequence[int | None]
 """Lengths of an array's axes; None where one is not known."""
@@ -126,7 +126,7 @@ def _fail_target(
     elif len(prediction) == 1 and len(target) == 2:
         advice = "make the prediction a column: prediction.reshape(-1, 1)"
     ctx.api.fail(
-        f"{loss.type.name}: the prediction has shape {_shape(prediction)} and the target "
+        f"{call_text(loss.type)}: the prediction has shape {_shape(prediction)} and the target "
         f"{_shape(target)}; {advice}",
         node,
         code=LAYER_SIZE,

@@ -20,7 +20,7 @@ from mypy.plugin import CheckerPluginInterface
 from mypy.types import Instance, ProperType, TupleType, UnionType, UnpackType, get_proper_type
 
 from typegrad.mypy_plugin.variables import first_type
-from typegrad.mypy_plugin.widths import Part, layer_widths, short_name, width_of
+from typegrad.mypy_plugin.widths import Part, call_text, layer_widths, short_name, width_of
 
 CHAIN = "typegrad.layers.containers.Chain"
 _CONTAINERS = (CHAIN, "typegrad.layers.containers.Residual")
@@ -141,7 +141,8 @@ class Reader:
             count = node.args[0] if isinstance(node, CallExpr) and node.args else None
             text = str(count.value) if isinstance(count, IntExpr) else "..."
             return f"{name}({text}, {short_name(given.args[0])})"
-        return f"Activation({name}())" if given.type.has_base(_OPERATION) else f"{name}()"
+        text = call_text(given.type)
+        return f"Activation({text})" if given.type.has_base(_OPERATION) else text
 
     def _inside(self, node: Expression, fullname: str) -> Iterator[str]:
         """Write the layers of a container."""

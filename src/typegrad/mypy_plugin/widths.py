@@ -6,12 +6,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from mypy.maptype import map_instance_to_supertype
-from mypy.nodes import Expression
+from mypy.nodes import Expression, TypeInfo
 from mypy.types import AnyType, Instance, LiteralType, Type, TypeOfAny, get_proper_type
 
 DIM = "typegrad.dimensions.Dim"
 LAYER = "typegrad.layers.base.Layer"
 
+_MODULES_OF_PLAIN_REPRS = ("builtins", "typegrad.layers.base", "typegrad.operations.base")
 UNKNOWN = AnyType(TypeOfAny.special_form)
 
 
@@ -63,6 +64,14 @@ def width_name(width: Type) -> str | None:
 def short_name(width: Type) -> str:
     """Return the width as a user writes it."""
     return (width_name(width) or "...").rpartition(".")[2] or "..."
+
+
+def call_text(made: TypeInfo) -> str:
+    """Write an object as its ``repr`` does, with dots for options that are not known."""
+    owner = made.get_containing_type_info("__repr__")
+    has_options = made.metadata.get("dataclass", {}).get("attributes")
+    is_plain = owner is None or owner.module_name in _MODULES_OF_PLAIN_REPRS
+    return f"{made.name}()" if is_plain and not has_options else f"{made.name}(...)"
 
 
 def width_of(types: Iterable[Type]) -> Width:

@@ -53,7 +53,7 @@ def target_without_columns() -> None:
     """A target of shape (n,) where the network gives (n, 1), in `fit`."""
     network = tg.NeuralNetwork([tg.Dense(3, 1)], loss=tg.MSELoss())
     trainer = tg.Trainer(network, tg.Adam())
-    # E[plugin]: MSELoss: the prediction has shape (n, 1) and the target (5,); make the target a
+    # E[plugin]: MSELoss(): the prediction has shape (n, 1) and the target (5,); make the target a
     # E[run]: the prediction has shape (5, 1) and the target (5,); make the target a column
     trainer.fit(np.ones((5, 3)), np.ones(5), epochs=1)
 
@@ -62,14 +62,14 @@ def target_whose_type_has_one_axis() -> None:
     """The same, the target in a variable whose type has one axis."""
     network = tg.NeuralNetwork(tg.Dense(3, 1), loss=tg.HuberLoss())
     target = np.ones(5)
-    # E[plugin]: HuberLoss: the prediction has shape (n, 1) and the target (n,); make the target
+    # E[plugin]: HuberLoss(...): the prediction has shape (n, 1) and the target (n,); make the target
     # E[run]: the prediction has shape (5, 1) and the target (5,); make the target a column
     tg.Trainer(network, tg.Adam()).fit(np.ones((5, 3)), target, epochs=1)
 
 
 def prediction_and_target_of_other_ranks() -> None:
     """(n, 1) against (n,) in a loss by itself."""
-    # E[plugin]: MSELoss: the prediction has shape (5, 1) and the target (5,); make the target a
+    # E[plugin]: MSELoss(): the prediction has shape (5, 1) and the target (5,); make the target a
     # E[run]: the prediction has shape (5, 1) and the target (5,); make the target a column
     tg.MSELoss().forward(np.ones((5, 1)), np.ones(5))
 
@@ -77,6 +77,6 @@ def prediction_and_target_of_other_ranks() -> None:
 def too_many_target_columns() -> None:
     """Two target columns for one output."""
     network = tg.NeuralNetwork([tg.Dense(3, 4), tg.Dense(4, 1)], loss=tg.MAELoss())
-    # E[plugin]: MAELoss: the prediction has shape (n, 1) and the target (5, 2); they must be
+    # E[plugin]: MAELoss(): the prediction has shape (n, 1) and the target (5, 2); they must be
     # E[run]: the prediction has shape (5, 1) and the target (5, 2); they must be equal
     tg.Trainer(network, tg.Adam()).fit(np.ones((5, 3)), np.ones((5, 2)), epochs=1)
