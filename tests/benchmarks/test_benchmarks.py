@@ -73,3 +73,11 @@ def test_import_time_explains_what_costs(tmp_path: Path) -> None:
     imports = {each["name"]: each for each in json.loads(file.read_text())["imports"]}
     assert imports["numpy"]["modules"] > imports["typegrad"]["modules"]
     assert all(len(each["milliseconds"]) == 2 for each in imports.values())
+
+
+@pytest.mark.slow
+def test_plugin_time_compares_two_runs(tmp_path: Path) -> None:
+    file = tmp_path / "result.json"
+    assert "mypy with the plugin" in run("plugin_time.py", "--smoke", "--json", file)
+    alone, more = json.loads(file.read_text())["seconds"].values()
+    assert 0.5 < more[0] / alone[0] < 2.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import random
 import re
@@ -191,6 +192,55 @@ def test_odd_programs_do_not_break_a_run(tmp_path: Path) -> None:
 def test_more_odd_programs(seed: int, tmp_path: Path) -> None:
     (tmp_path / "odd.py").write_text(odd_program(1000 + seed, 2000), encoding="utf-8")
     check(tmp_path, True, "odd.py")
+
+
+class Mutation(ast.NodeTransformer):
+    """Changes a program here and there: arguments, numbers and names."""
+
+    def __init__(self, seed: int) -> None:
+        self.generator = random.Random(seed)
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        self.generic_visit(node)
+        choice = self.generator.random()
+        if choice < 0.1 and node.args:
+            del node.args[self.generator.randrange(len(node.args))]
+        elif choice < 0.15:
+            node.args.append(ast.Starred(node.func, ast.Load()))
+        elif choice < 0.2 and node.keywords:
+            node.keywords.pop().value = node.func
+        elif choice < 0.25:
+            return ast.BinOp(node, ast.RShift(), node.func)
+        return node
+
+    def visit_Constant(self, node: ast.Constant) -> ast.AST:
+        if type(node.value) is int and self.generator.random() < 0.3:
+            return ast.Constant(self.generator.choice([0, 1, 64, 10**12, None, "13", 2.5]))
+        return node
+
+    def visit_List(self, node: ast.List) -> ast.AST:
+        self.generic_visit(node)
+        if isinstance(node.ctx, ast.Load) and self.generator.random() < 0.3:
+            return ast.BinOp(node, ast.Add(), ast.List([*node.elts, *node.elts], ast.Load()))
+        return node
+
+
+@pytest.mark.slow
+def test_mutated_sources_of_the_project_do_not_break_a_run(tmp_path: Path) -> None:
+    root = SOURCE.parent
+    files = [
+        path
+        for folder in ("tests/typing", "tests/layers", "tests/trainer", "examples", "src/typegrad")
+        for path in sorted((root / folder).rglob("*.py"))
+    ]
+    names = []
+    for number, path in enumerate(files):
+        tree = Mutation(number).visit(ast.parse(path.read_text(encoding="utf-8")))
+        names.append(f"mutated{number}.py")
+        text = ast.unparse(ast.fix_missing_locations(tree))
+        (tmp_path / names[-1]).write_text(text, encoding="utf-8")
+    assert len(names) > 150
+    assert "[layer-size]" in check(tmp_path, True, *names)
 
 
 def test_the_plugin_takes_nothing_away(tmp_path: Path) -> None:

@@ -42,9 +42,11 @@ def check_residual(api: CheckerPluginInterface, call: CallExpr) -> None:
     check_links(api, parts)
     takes, gives = _ends(parts)
     if takes.excludes(gives):
+        owner = call.callee.info if isinstance(call.callee, SuperExpr) else None
+        name = "Residual" if owner is None else owner.name
         inside = ", ".join("..." if part is None else part.text for part in parts)
         api.fail(
-            f"Residual({inside}) takes {takes} features but gives {gives}; "
+            f"{name}({inside}) takes {takes} features but gives {gives}; "
             "the input can only be added to as many",
             call,
             code=LAYER_SIZE,

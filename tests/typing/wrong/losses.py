@@ -62,7 +62,7 @@ def target_whose_type_has_one_axis() -> None:
     """The same, the target in a variable whose type has one axis."""
     network = tg.NeuralNetwork(tg.Dense(3, 1), loss=tg.HuberLoss())
     target = np.ones(5)
-    # E[plugin]: HuberLoss(...): the prediction has shape (n, 1) and the target (n,); make the target
+    # E[plugin]: HuberLoss(...): the prediction has shape (n, 1) and the target (n,); make
     # E[run]: the prediction has shape (5, 1) and the target (5,); make the target a column
     tg.Trainer(network, tg.Adam()).fit(np.ones((5, 3)), target, epochs=1)
 
