@@ -49,6 +49,7 @@ class Source:
         self.super_calls: dict[Context, CallExpr] = {}
         """The call through ``super()`` that an expression is an argument of."""
         self.being_read: set[CallExpr] = set()
+        """Calls that are being checked; to read their arguments calls the hooks again."""
         self._around: tuple[Node, ...] = ()
         self._first: dict[Var, tuple[Expression | None, tuple[Node, ...]]] = {}
         self._uses: dict[Var, list[tuple[NameExpr, tuple[Node, ...]]]] = {}
