@@ -31,7 +31,7 @@ from typegrad.engines import (
 )
 from typegrad.errors import NumericalError
 from typegrad.evaluation import evaluate_network
-from typegrad.feeding import Examples, HeldSupply, Shuffle, check_shuffle, epoch_order
+from typegrad.feeding import Examples, HeldSupply, Shuffle, check_shuffle, epoch_orders
 from typegrad.fit_data import FitData, given_examples, prepare, prepare_evaluation
 from typegrad.history import EpochRecord, History
 from typegrad.interrupts import DeferredInterrupt
@@ -40,7 +40,7 @@ from typegrad.network import NeuralNetwork
 from typegrad.optimizers import FullBatchOptimizer, Optimizer
 from typegrad.options import check_count
 from typegrad.schedules import ReduceOnPlateau
-from typegrad.types import Vector
+from typegrad.types import IntArray, Vector
 
 __all__ = ["Trainer"]
 
@@ -274,7 +274,7 @@ class _Run:
         self.steps_per_epoch = math.ceil(n / self.rows_per_step)
 
     def run(self, initial_epoch: int, callbacks: list[Callback]) -> History:
-        trainer, history = self.trainer, self.history
+        trainer, history, data = self.trainer, self.history, self.data
         trainer._stop_reason = None
         started = time.perf_counter()
         begin = TrainBegin(trainer, history, self.epochs, self.steps_per_epoch, initial_epoch)
@@ -284,9 +284,12 @@ class _Run:
                 for callback in callbacks:
                     callback.on_train_begin(begin)
                     begun.append(callback)
-                for epoch in range(initial_epoch, self.epochs):
-                    if not self._run_epoch(epoch, callbacks, started):
-                        break
+                epochs = range(initial_epoch, self.epochs)
+                blocks = data.training.blocks
+                with epoch_orders(blocks, self.shuffle, history.seed, epochs) as orders:
+                    for epoch, order in zip(epochs, orders, strict=True):
+                        if not self._run_epoch(epoch, order, callbacks, started):
+                            break
             except NumericalError as error:
                 history.stop_reason = str(error)
                 error.history = history
@@ -301,10 +304,12 @@ class _Run:
             history.stop_reason = "interrupted"
         return history
 
-    def _run_epoch(self, epoch: int, callbacks: list[Callback], started: float) -> bool:
+    def _run_epoch(
+        self, epoch: int, order: IntArray, callbacks: list[Callback], started: float
+    ) -> bool:
         """Train for an epoch, evaluate, tell the callbacks; return whether to go on."""
         rates = self._learning_rates(epoch)
-        losses = self._run_steps(epoch, rates, callbacks)
+        losses = self._run_steps(epoch, order, rates, callbacks)
         if len(losses) == 0:
             self.history.stop_reason = "interrupted"
             return False
@@ -331,7 +336,9 @@ class _Run:
             return True
         return False
 
-    def _run_steps(self, epoch: int, rates: Vector, callbacks: list[Callback]) -> Vector:
+    def _run_steps(
+        self, epoch: int, order: IntArray, rates: Vector, callbacks: list[Callback]
+    ) -> Vector:
         """Run an epoch's steps, pausing wherever a callback wants to hear of them."""
         listeners = [
             (callback, callback.step_interval)
@@ -339,7 +346,6 @@ class _Run:
             if callback.step_interval is not None
         ]
         training, size = self.data.training, self.rows_per_step
-        order = epoch_order(training.blocks, self.shuffle, self.history.seed, epoch)
         losses: Vector = np.empty(len(rates))
         done = 0
         with training.parts(order, size, lambda: self.interrupt.requested) as parts:

@@ -86,7 +86,7 @@ class ParquetDataset:
                   for group in range(each.num_row_groups)]  # fmt: skip
         lengths = [metadata[file].row_group(group).num_rows for file, group in groups]
         self._places = [place for place, rows in zip(groups, lengths, strict=True) if rows]
-        self._lengths = tuple(rows for rows in lengths if rows)
+        self._lengths: tuple[int, ...] = tuple(rows for rows in lengths if rows)
         self._stops: IntArray = np.cumsum(self._lengths, dtype=np.int64)
         if not self._lengths:
             raise DataError(f"ParquetDataset: {self._files[0]} has columns but no rows")

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import numpy as np
 
+from typegrad.engines.base import never
+from typegrad.feeding.prefetch import Prefetcher
 from typegrad.types import IntArray
 
 Shuffle: TypeAlias = bool | Literal["blocks"]
@@ -14,6 +18,13 @@ Shuffle: TypeAlias = bool | Literal["blocks"]
 
 _BLOCK_ROWS = 8192
 _BLOCKS_TOGETHER = 16
+
+_CACHED_ROWS = 1 << 17
+"""Rows whose numbers fit in a core's cache."""
+
+
+_THREADED_ROWS = 1 << 15
+"""Rows whose order takes longer to make than to hand over from another thread."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +59,16 @@ def check_shuffle(shuffle: object) -> Shuffle:
     raise ValueError(f'shuffle is {shuffle!r}; expected True, False or "blocks"')
 
 
+def epoch_orders(
+    blocks: Blocks, shuffle: Shuffle, seed: int, epochs: Iterable[int]
+) -> AbstractContextManager[Iterator[IntArray]]:
+    """Orders of epochs, each made while the one before it is used where that is worth it."""
+    orders = (epoch_order(blocks, shuffle, seed, epoch) for epoch in epochs)
+    if shuffle is False or blocks.lengths.sum() < _THREADED_ROWS:
+        return nullcontext(orders)
+    return Prefetcher(orders, never, ahead=1)
+
+
 def epoch_order(blocks: Blocks, shuffle: Shuffle, seed: int, epoch: int) -> IntArray:
     """Return all rows in the order in which an epoch takes them."""
     n = int(blocks.lengths.sum())
@@ -55,8 +76,27 @@ def epoch_order(blocks: Blocks, shuffle: Shuffle, seed: int, epoch: int) -> IntA
         return np.arange(n)
     generator = np.random.default_rng([seed, epoch])
     if shuffle is True:
-        return generator.permutation(n)
+        return _permutation(n, generator)
     return _shuffled_by_blocks(blocks, generator)
+
+
+def _permutation(n: int, generator: np.random.Generator) -> IntArray:
+    """All orders are equally likely.
+
+    A swap with a random place is slow where the numbers do not fit in the cache. There, each
+    goes to a random one of 256 heaps first, and heaps are shuffled by themselves (Rao, 1961;
+    Sandelius, 1962).
+    """
+    if n <= _CACHED_ROWS:
+        return generator.permutation(n)
+    heaps = np.frombuffer(generator.bytes(n), np.uint8)
+    order: IntArray = np.argsort(heaps, kind="stable")
+    sizes = np.zeros(256, np.int64)
+    for start in range(0, n, _CACHED_ROWS):  # A whole count would take a copy in int64.
+        sizes += np.bincount(heaps[start : start + _CACHED_ROWS], minlength=256)
+    for heap in np.split(order, np.cumsum(sizes)[:-1]):
+        generator.shuffle(heap)
+    return order
 
 
 def _shuffled_by_blocks(blocks: Blocks, generator: np.random.Generator) -> IntArray:

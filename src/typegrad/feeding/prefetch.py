@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from queue import Empty, Full, Queue
+from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
-
-_DEPTH = 2
-"""Items that wait to be used. One more is being made, one more is being used."""
 
 _PATIENCE = 0.05
 """Seconds after which who waits looks whether to stop."""
@@ -37,13 +34,18 @@ class Prefetcher(Generic[Item]):
         Used on the thread alone.
     should_stop
         Asked while waiting for an item; True ends the items early.
+    ahead
+        How many items may be made or wait, besides the one that is being used.
     """
 
-    def __init__(self, items: Iterator[Item], should_stop: Callable[[], bool]) -> None:
+    def __init__(
+        self, items: Iterator[Item], should_stop: Callable[[], bool], ahead: int = 3
+    ) -> None:
         self._items = items
         self._should_stop = should_stop
-        self._made: Queue[Item | _End] = Queue(_DEPTH)
-        self._closed = threading.Event()
+        self._made: SimpleQueue[Item | _End] = SimpleQueue()
+        self._permits = threading.Semaphore(ahead)
+        self._closed = False
         # A daemon, so that an iterator that never returns cannot keep the process alive.
         self._thread = threading.Thread(target=self._work, name="typegrad-prefetch", daemon=True)
 
@@ -57,7 +59,8 @@ class Prefetcher(Generic[Item]):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._closed.set()
+        self._closed = True
+        self._permits.release()
         if not isinstance(error, KeyboardInterrupt):
             self._thread.join()
 
@@ -73,25 +76,16 @@ class Prefetcher(Generic[Item]):
                 if item.error is not None:
                     raise item.error
                 return
+            self._permits.release()
             yield item
 
     def _work(self) -> None:
         end = _End()
         try:
-            for item in self._items:
-                self._put(item)
-                # Not kept until the next is made.
-                del item
-                if self._closed.is_set():
-                    return
+            while self._permits.acquire() and not self._closed:
+                self._made.put(next(self._items))
+        except StopIteration:
+            pass
         except BaseException as error:  # Whatever it is, it is for the other thread to see.
             end = _End(error)
-        self._put(end)
-
-    def _put(self, item: Item | _End) -> None:
-        while not self._closed.is_set():
-            try:
-                self._made.put(item, timeout=_PATIENCE)
-            except Full:
-                continue
-            return
+        self._made.put(end)
