@@ -35,9 +35,11 @@ class Converter:
         self._network = network
         self._prefix = prefix
         network.check_input_shape(sample.inputs, f"{prefix}x")
+        first = Rows(sample.inputs[:1], sample.targets[:1], None)
+        first.check_finite(prefix)
         with np.errstate(all="ignore"):  # an overflow in the network is for the engine to report
-            inputs = network.prepare_inputs(sample.inputs[:1], f"{prefix}x")
-            sample.check_range(inputs, sample.inputs, f"{prefix}x")
+            inputs = network.prepare_inputs(first.inputs, f"{prefix}x")
+            first.check_range(inputs, first.inputs, f"{prefix}x")
             self._output_shape = network.forward(inputs).shape[1:]
         network.loss.check_shapes((len(sample), *self._output_shape), sample.targets.shape)
         elements = math.prod(inputs.shape[1:]) + math.prod(sample.targets.shape[1:]) + 1
