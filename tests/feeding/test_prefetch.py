@@ -65,7 +65,7 @@ def test_an_error_comes_after_the_items_before_it() -> None:
 
     taken: list[int] = []
     with (
-        pytest.raises(OSError, match="^disk gone$") as caught,
+        pytest.raises(OSError, match=r"^disk gone$") as caught,
         Prefetcher(make(), never) as items,
     ):
         taken.extend(items)

@@ -290,7 +290,8 @@ def test_arguments_that_do_not_go_together() -> None:
         "x is a data set, whose take(indices) brings targets and weights; "
         "give neither y nor sample_weight"
     )
-    for extra in ({"y": Y}, {"sample_weight": WEIGHTS}):
+    extras: list[dict[str, Any]] = [{"y": Y}, {"sample_weight": WEIGHTS}]
+    for extra in extras:
         with pytest.raises(TypeError) as caught:
             trainer.fit(Held(), **extra, epochs=1)
         assert str(caught.value) == text

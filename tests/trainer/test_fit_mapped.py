@@ -34,8 +34,8 @@ class Files:
 
     def __init__(self, folder: Path, rows: int = ROWS, dtype: type = np.float32) -> None:
         generator = np.random.default_rng(0)
-        self.x = generator.normal(5.0, 3.0, (rows, 4)).astype(dtype)
-        self.y = (self.x[:, :2] * 2.0 + generator.normal(size=(rows, 2))).astype(dtype)
+        self.x: Array = generator.normal(5.0, 3.0, (rows, 4)).astype(dtype)
+        self.y: Array = (self.x[:, :2] * 2.0 + generator.normal(size=(rows, 2))).astype(dtype)
         self.weights = generator.uniform(size=rows)
         self.mapped = [self._map(folder, name) for name in ("x", "y", "weights")]
 

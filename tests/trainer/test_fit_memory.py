@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import tracemalloc
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -85,3 +86,37 @@ def test_converted_data_are_converted_once() -> None:
     assert isinstance(supply, HeldSupply)
     assert supply.data.inputs.dtype == supply.data.targets.dtype == np.float32
     assert np.shares_memory(supply.targets, y)
+
+
+def test_data_with_gaps_are_copied_once() -> None:
+    """Columns of a table are not contiguous; to take rows of them as they are means to copy all."""
+    table = np.random.default_rng(0).normal(size=(50, 21)).astype(np.float32)
+    supply = prepare(make_network(), (table[:, :20], table[:, 20:])).training
+    assert isinstance(supply, HeldSupply)
+    for array in (supply.data.inputs, supply.data.targets):
+        assert array.flags.c_contiguous
+    np.testing.assert_array_equal(supply.data.inputs, table[:, :20])
+    np.testing.assert_array_equal(supply.data.targets, table[:, 20:])
+
+
+@pytest.mark.usefixtures("_traced")
+@pytest.mark.parametrize("columns", [20, 21])
+def test_memory_is_bounded_for_mapped_files(tmp_path: Path, columns: int) -> None:
+    """More rows cost numbers of rows, but no data; also where only some columns are used."""
+    peaks = []
+    for rows in (150_000, 300_000):
+        file = np.lib.format.open_memmap(tmp_path / f"{rows}.npy", "w+", np.float32, (rows, 21))
+        file[:] = np.random.default_rng(0).normal(size=21)
+        file[:, 0] = np.arange(rows) / rows
+        x, y = file[:, :columns], file[:, :1]
+        network = tg.NeuralNetwork(
+            tg.Dense(columns, 1), loss=tg.MSELoss(), input_scaler=tg.Standardizer(), seed=0
+        )
+        gc.collect()
+        before = tracemalloc.get_traced_memory()[0]
+        tracemalloc.reset_peak()
+        tg.Trainer(network, tg.SGD(0.001)).fit(x, y, epochs=2, batch_size=4096, seed=0)
+        peaks.append(tracemalloc.get_traced_memory()[1] - before)
+    # An order has 8 bytes a row. While one is used the next is made, which takes two and a byte.
+    assert peaks[1] - peaks[0] < 150_000 * (3 * 8 + 2)
+    assert peaks[1] < 40_000_000

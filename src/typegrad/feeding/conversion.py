@@ -57,7 +57,9 @@ class Converter:
             rows.check_range(own, rows.targets, f"{prefix}y")
         network.loss.check_shapes((len(inputs), *self._output_shape), targets.shape)
         network.loss.check_targets(targets)
-        return TrainingData(inputs, targets, weights)
+        # Of an array with gaps, such as some columns of a table, engines could not take rows
+        # without going through all of it.
+        return TrainingData(np.ascontiguousarray(inputs), np.ascontiguousarray(targets), weights)
 
 
 def relative_weights(network: NeuralNetwork, weights: Vector | None, prefix: str) -> Vector | None:

@@ -69,8 +69,7 @@ class MappedSource(Source):
         return self._rows
 
     def read(self, numbers: IntArray) -> Rows:
-        # `take`, unlike indexing, lets other threads run while it waits for the disk.
-        inputs, targets = self._rows.inputs.take(numbers, 0), self._rows.targets.take(numbers, 0)
+        inputs, targets = _taken(self._rows.inputs, numbers), _taken(self._rows.targets, numbers)
         rows = Rows(inputs, targets, None, numbers)
         rows.check_finite(self.prefix)
         return rows
@@ -150,6 +149,15 @@ class DatasetSource(Source):
             before, now = ("weights", "none") if given is None else ("no weights", "some")
             raise DataError(f"{asked} returned {now}, but there were {before} before")
         return None if given is None else as_weights(given, inputs, f"{asked}: ")
+
+
+def _taken(array: AnyArray, numbers: IntArray) -> AnyArray:
+    if array.flags.c_contiguous:
+        # Unlike indexing, this lets other threads run while it waits for the disk.
+        return array.take(numbers, 0)
+    # Of an array with gaps, `take` would copy all.
+    taken: AnyArray = array[numbers]
+    return taken
 
 
 def _rows(numbers: IntArray) -> str:
