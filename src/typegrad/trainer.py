@@ -262,6 +262,10 @@ class _Run:
         self.interrupt = DeferredInterrupt()
         for note in history.notes:
             logger.info(note)
+        warning = data.training.blocks.warning(shuffle)
+        if warning is not None:
+            history.notes.append(warning)
+            logger.warning(warning)
         self.engine: Engine = self._build_engine()
         full_batch = isinstance(trainer.optimizer, FullBatchOptimizer)
         if full_batch and not isinstance(data.training, HeldSupply):

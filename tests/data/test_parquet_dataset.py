@@ -140,7 +140,9 @@ class CountingDataset(tg.ParquetDataset):
         return super()._read(group)
 
 
-def test_blocks_are_read_once_an_epoch(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blocks_are_read_once_an_epoch(
+    file: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr("typegrad.feeding.supply._PART_BYTES", 6000)  # Of 20 bytes a row.
     reads = {}
     shuffles: tuple[Any, ...] = ("blocks", True)
@@ -149,8 +151,13 @@ def test_blocks_are_read_once_an_epoch(file: Path, monkeypatch: pytest.MonkeyPat
         network = tg.NeuralNetwork(tg.Dense(3, 1), loss=tg.MSELoss(), seed=0)
         trainer = tg.Trainer(network, tg.SGD(0.001), metrics=())
         valid = (make_values()[:5, :3], make_values()[:5, 3:])
-        trainer.fit(data, epochs=3, shuffle=shuffle, validation_data=valid, seed=0)
+        history = trainer.fit(data, epochs=3, shuffle=shuffle, validation_data=valid, seed=0)
         reads[shuffle] = data.reads
+        warning = (
+            "shuffle=True reads all 8 blocks of the data set, which keeps 2 at hand, for every "
+            'part of an epoch; shuffle="blocks" reads each once an epoch'
+        )
+        assert (warning in history.notes) == (warning in caplog.messages) == (shuffle is True)
     # Two row groups fit, of eight; one more is read to see what there is.
     assert 3 * 6 <= reads["blocks"] <= 3 * 8 + 1
     assert reads[True] > 3 * 50

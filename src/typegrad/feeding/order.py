@@ -37,10 +37,23 @@ class Blocks:
         Rows of each block.
     together
         How many blocks' rows are shuffled with each other.
+    read_whole
+        Whether to read a row of a block means to read all of it.
     """
 
     lengths: IntArray
     together: int
+    read_whole: bool = False
+
+    def warning(self, shuffle: Shuffle) -> str | None:
+        """Say so if this way to shuffle reads everything again and again."""
+        if shuffle is not True or not self.read_whole or len(self.lengths) <= self.together:
+            return None
+        return (
+            f"shuffle=True reads all {len(self.lengths)} blocks of the data set, which keeps "
+            f"{self.together} at hand, for every part of an epoch; "
+            'shuffle="blocks" reads each once an epoch'
+        )
 
 
 def default_blocks(n: int) -> Blocks:

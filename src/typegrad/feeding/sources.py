@@ -103,7 +103,8 @@ class DatasetSource(Source):
         stops = np.cumsum(self._dataset.block_lengths)
         if numbers is not None:
             stops = np.searchsorted(numbers, stops)
-        return Blocks(np.diff(stops, prepend=0), self._dataset.blocks_together)
+        together = self._dataset.blocks_together
+        return Blocks(np.diff(stops, prepend=0), together, read_whole=True)
 
     def read(self, numbers: IntArray) -> Rows:
         asked = f"{self.prefix}data set: take() of {_rows(numbers)}"
