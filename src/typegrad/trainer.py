@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from types import UnionType
 
 import numpy as np
@@ -278,7 +279,7 @@ class _Run:
         self.steps_per_epoch = math.ceil(n / self.rows_per_step)
 
     def run(self, initial_epoch: int, callbacks: list[Callback]) -> History:
-        trainer, history, data = self.trainer, self.history, self.data
+        trainer, history = self.trainer, self.history
         trainer._stop_reason = None
         started = time.perf_counter()
         begin = TrainBegin(trainer, history, self.epochs, self.steps_per_epoch, initial_epoch)
@@ -289,8 +290,7 @@ class _Run:
                     callback.on_train_begin(begin)
                     begun.append(callback)
                 epochs = range(initial_epoch, self.epochs)
-                blocks = data.training.blocks
-                with epoch_orders(blocks, self.shuffle, history.seed, epochs) as orders:
+                with self._orders(epochs) as orders:
                     for epoch, order in zip(epochs, orders, strict=True):
                         if not self._run_epoch(epoch, order, callbacks, started):
                             break
@@ -392,6 +392,12 @@ class _Run:
     def _converged(self) -> bool:
         optimizer = self.trainer.optimizer
         return isinstance(optimizer, FullBatchOptimizer) and optimizer.converged
+
+    def _orders(self, epochs: range) -> AbstractContextManager[Iterator[IntArray]]:
+        training = self.data.training
+        return epoch_orders(
+            training.blocks, self.shuffle, self.history.seed, epochs, training.order_dtype
+        )
 
     def _learning_rates(self, epoch: int) -> Vector:
         first = epoch * self.steps_per_epoch

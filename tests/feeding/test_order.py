@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from typegrad.feeding.order import (
+    SHORT,
     Blocks,
     Shuffle,
     check_shuffle,
@@ -33,6 +34,20 @@ def test_each_row_comes_once(n: int, shuffle: Shuffle) -> None:
     order = epoch_order(default_blocks(n), shuffle, seed=0, epoch=0)
     np.testing.assert_array_equal(np.sort(order), np.arange(n))
     assert (shuffle is False) == np.array_equal(order, np.arange(n)) or n < 3
+
+
+@pytest.mark.parametrize("shuffle", [True, False, "blocks"])
+@pytest.mark.parametrize("n", [1000, LARGE])
+def test_the_dtype_does_not_change_the_order(n: int, shuffle: Shuffle) -> None:
+    long = epoch_order(default_blocks(n), shuffle, seed=1, epoch=2)
+    short = epoch_order(default_blocks(n), shuffle, 1, 2, SHORT)
+    assert long.itemsize == 2 * short.itemsize == 8
+    np.testing.assert_array_equal(long, short)
+
+
+def test_small_orders_are_numpys() -> None:
+    order = epoch_order(default_blocks(1000), True, seed=1, epoch=2)
+    np.testing.assert_array_equal(order, np.random.default_rng([1, 2]).permutation(1000))
 
 
 @pytest.mark.parametrize("shuffle", [True, "blocks"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -15,6 +15,11 @@ from typegrad.types import IntArray
 
 Shuffle: TypeAlias = bool | Literal["blocks"]
 """What `Trainer.fit` takes as `shuffle`."""
+
+IntDType: TypeAlias = np.dtype[np.integer[Any]]
+
+LONG: IntDType = np.dtype(np.int64)
+SHORT: IntDType = np.dtype(np.uint32)
 
 _BLOCK_ROWS = 8192
 _BLOCKS_TOGETHER = 16
@@ -73,49 +78,67 @@ def check_shuffle(shuffle: object) -> Shuffle:
 
 
 def epoch_orders(
-    blocks: Blocks, shuffle: Shuffle, seed: int, epochs: Iterable[int]
+    blocks: Blocks,
+    shuffle: Shuffle,
+    seed: int,
+    epochs: Iterable[int],
+    dtype: IntDType = LONG,
 ) -> AbstractContextManager[Iterator[IntArray]]:
     """Orders of epochs, each made while the one before it is used where that is worth it."""
-    orders = (epoch_order(blocks, shuffle, seed, epoch) for epoch in epochs)
+    orders = (epoch_order(blocks, shuffle, seed, epoch, dtype) for epoch in epochs)
     if shuffle is False or blocks.lengths.sum() < _THREADED_ROWS:
         return nullcontext(orders)
     return Prefetcher(orders, never, ahead=1)
 
 
-def epoch_order(blocks: Blocks, shuffle: Shuffle, seed: int, epoch: int) -> IntArray:
-    """Return all rows in the order in which an epoch takes them."""
+def epoch_order(
+    blocks: Blocks, shuffle: Shuffle, seed: int, epoch: int, dtype: IntDType = LONG
+) -> IntArray:
+    """Return all rows in the order in which an epoch takes them; the dtype does not change it."""
     n = int(blocks.lengths.sum())
     if shuffle is False:
-        return np.arange(n)
+        return np.arange(n, dtype=dtype)
     generator = np.random.default_rng([seed, epoch])
     if shuffle is True:
-        return _permutation(n, generator)
-    return _shuffled_by_blocks(blocks, generator)
+        return _permutation(n, generator, dtype)
+    return _shuffled_by_blocks(blocks, generator, dtype)
 
 
-def _permutation(n: int, generator: np.random.Generator) -> IntArray:
+def _permutation(n: int, generator: np.random.Generator, dtype: IntDType) -> IntArray:
     """All orders are equally likely.
 
     A swap with a random place is slow where the numbers do not fit in the cache. There, each
     goes to a random one of 256 heaps first, and heaps are shuffled by themselves (Rao, 1961;
     Sandelius, 1962).
     """
+    order: IntArray
     if n <= _CACHED_ROWS:
-        return generator.permutation(n)
-    heaps = np.frombuffer(generator.bytes(n), np.uint8)
-    order: IntArray = np.argsort(heaps, kind="stable")
-    sizes = np.zeros(256, np.int64)
-    for start in range(0, n, _CACHED_ROWS):  # A whole count would take a copy in int64.
-        sizes += np.bincount(heaps[start : start + _CACHED_ROWS], minlength=256)
-    for heap in np.split(order, np.cumsum(sizes)[:-1]):
-        generator.shuffle(heap)
+        order = np.arange(n, dtype=dtype)
+        generator.shuffle(order)
+        return order
+    order = np.empty(n, dtype)
+    heap_of = np.frombuffer(generator.bytes(n), np.uint8)
+    parts = [slice(start, start + _CACHED_ROWS) for start in range(0, n, _CACHED_ROWS)]
+    counts = np.array([np.bincount(heap_of[part], minlength=256) for part in parts])
+    stops = np.cumsum(counts.sum(axis=0))
+    free = stops - counts.sum(axis=0)
+    for part, count in zip(parts, counts, strict=True):
+        # Sorted by heap, the part's rows fill what is free of the first heap, the second, ...
+        rows = np.argsort(heap_of[part], kind="stable")
+        places = np.arange(len(rows)) + np.repeat(free - (np.cumsum(count) - count), count)
+        order[places] = rows + part.start
+        free += count
+    for start, stop in zip([0, *stops[:-1].tolist()], stops.tolist(), strict=True):
+        generator.shuffle(order[start:stop])
     return order
 
 
-def _shuffled_by_blocks(blocks: Blocks, generator: np.random.Generator) -> IntArray:
+def _shuffled_by_blocks(
+    blocks: Blocks, generator: np.random.Generator, dtype: IntDType
+) -> IntArray:
     """Blocks in random order; the rows of some that follow one another, in random order."""
     stops = np.cumsum(blocks.lengths)
-    order: IntArray = np.empty(stops[-1], np.int64)
+    order: IntArray = np.empty(stops[-1], dtype)
     filled = 0
     chosen = generator.permutation(len(stops)).tolist()
     for first in range(0, len(chosen), blocks.together):

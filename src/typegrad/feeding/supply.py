@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
@@ -14,7 +13,7 @@ import numpy.typing as npt
 from typegrad.data.moments import ROWS_AT_A_TIME
 from typegrad.engines.base import TrainingData, never
 from typegrad.feeding.conversion import Converter
-from typegrad.feeding.order import Blocks, default_blocks
+from typegrad.feeding.order import LONG, SHORT, Blocks, IntDType, default_blocks
 from typegrad.feeding.prefetch import Prefetcher
 from typegrad.feeding.sources import Source
 from typegrad.types import AnyArray, IntArray, Vector
@@ -38,10 +37,15 @@ class Supply(ABC):
     ----------
     total_weight
         What a mean over all examples divides by.
+    blocks
+        What shuffling by blocks goes by.
+    order_dtype
+        For the numbers of rows that `parts` is given.
     """
 
     total_weight: float
     blocks: Blocks
+    order_dtype: IntDType = LONG
 
     @abstractmethod
     def __len__(self) -> int:
@@ -116,6 +120,8 @@ class StreamedSupply(Supply):
         self._convert = converter
         self.total_weight = _total_weight(weights, len(self))
         self.blocks = source.blocks(numbers)
+        # Half the memory. Engines never see these.
+        self.order_dtype = SHORT if len(self) <= np.iinfo(SHORT).max else LONG
 
     def __len__(self) -> int:
         return len(self._source) if self._numbers is None else len(self._numbers)
@@ -134,7 +140,7 @@ class StreamedSupply(Supply):
 
     def _part(self, examples: IntArray) -> tuple[TrainingData, IntArray]:
         ascending = np.argsort(examples)
-        data = self._read(examples[ascending]).data
+        data = self._read(examples[ascending].astype(np.int64)).data
         # The engine finds each row where sorting has put it.
         places: IntArray = np.empty_like(ascending)
         places[ascending] = np.arange(len(ascending))
@@ -153,8 +159,3 @@ def _slices(n: int) -> Iterator[slice]:
 
 def _total_weight(weights: Vector | None, n: int) -> float:
     return float(n) if weights is None else float(weights.sum())
-
-
-def row_bytes(shape: tuple[int, ...], itemsize: int) -> int:
-    """Bytes of a row of an array of this shape."""
-    return math.prod(shape[1:]) * itemsize
