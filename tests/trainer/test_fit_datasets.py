@@ -276,6 +276,18 @@ def test_weights_stay_those_after_the_last_step_when_reading_fails() -> None:
     assert_equal(network, other)
 
 
+def test_blocks_that_are_not_all_rows() -> None:
+    class Wrong(InBlocks):
+        block_lengths = (500, 1000, 800, 600)
+
+    class Apart(InBlocks):
+        blocks_together = 0
+
+    text = "data set has 3000 rows, but blocks of {} rows, {} of them together; expected as many"
+    assert text.format(2900, 2) in raised(Wrong(), tg.DataError)
+    assert text.format(3000, 0) in raised(Apart(), tg.DataError)
+
+
 def test_empty() -> None:
     assert "data set has no rows; nothing can be learnt from it" in raised(
         Held(rows=0), tg.DataError

@@ -100,10 +100,16 @@ class DatasetSource(Source):
     def blocks(self, numbers: IntArray | None) -> Blocks:
         if not isinstance(self._dataset, BlockedDataset):
             return super().blocks(numbers)
-        stops = np.cumsum(self._dataset.block_lengths)
+        lengths = np.array(self._dataset.block_lengths)
+        together = self._dataset.blocks_together
+        if (lengths < 0).any() or lengths.sum() != self._length or together < 1:
+            raise DataError(
+                f"{self.prefix}data set has {self._length} rows, but blocks of {lengths.sum()} "
+                f"rows, {together} of them together; expected as many rows, and 1 block or more together"
+            )
+        stops = np.cumsum(lengths)
         if numbers is not None:
             stops = np.searchsorted(numbers, stops)
-        together = self._dataset.blocks_together
         return Blocks(np.diff(stops, prepend=0), together, read_whole=True)
 
     def read(self, numbers: IntArray) -> Rows:
