@@ -105,7 +105,8 @@ class DatasetSource(Source):
         if (lengths < 0).any() or lengths.sum() != self._length or together < 1:
             raise DataError(
                 f"{self.prefix}data set has {self._length} rows, but blocks of {lengths.sum()} "
-                f"rows, {together} of them together; expected as many rows, and 1 block or more together"
+                f"rows, {together} of them together; "
+                "expected as many rows, and 1 block or more together"
             )
         stops = np.cumsum(lengths)
         if numbers is not None:
