@@ -34,6 +34,9 @@ EXPORTS: dict[str, tuple[str, ...]] = {
         "TrainEnd",
     ),
     "typegrad.data": (
+        "BlockedDataset",
+        "Dataset",
+        "ParquetDataset",
         "Standardizer",
         "Table",
         "TableEncoder",

@@ -6,15 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from typegrad.engines.base import TrainingData
+from typegrad.error_sums import FROM_SUMS, ErrorSums
+from typegrad.feeding import Supply
 from typegrad.metrics import Metric
 from typegrad.network import NeuralNetwork
-from typegrad.types import Array
-
-ROWS_AT_A_TIME = 8192
-"""Rows that pass through a network together where nothing is trained, to bound memory."""
+from typegrad.types import Array, Vector
 
 
 @dataclass(frozen=True)
@@ -25,30 +22,52 @@ class Evaluation:
     metrics: dict[str, float]
 
 
-def compute_outputs(network: NeuralNetwork, inputs: Array) -> Array:
-    """Forward in inference mode, some rows at a time to bound memory."""
-    parts = [
-        network.forward(inputs[start : start + ROWS_AT_A_TIME])
-        for start in range(0, len(inputs), ROWS_AT_A_TIME)
-    ]
-    return np.concatenate(parts)
+@dataclass(frozen=True)
+class _Compared:
+    """Predictions of some rows, and what they are compared with, in the target's own units."""
+
+    prediction: Array
+    target: Array
+    weights: Vector | None
 
 
 def evaluate_network(
-    network: NeuralNetwork,
-    data: TrainingData,
-    targets: npt.NDArray[np.float64],
-    metrics: Mapping[str, Metric],
+    network: NeuralNetwork, supply: Supply, metrics: Mapping[str, Metric]
 ) -> Evaluation:
-    """Evaluate on prepared data; `targets` are those of `data` in their own units."""
-    with np.errstate(all="ignore"):
-        outputs = compute_outputs(network, data.inputs)
-        loss = network.loss.forward(outputs, data.targets, data.weights)
-        if not metrics:
-            return Evaluation(loss, {})
-        predictions = network.loss.point_predictions(network.in_target_units(outputs))
-        values = {
-            name: float(metric(predictions, targets, data.weights))
-            for name, metric in metrics.items()
-        }
+    """Evaluate some rows at a time, to bound memory.
+
+    Of all rows, predictions are kept only for metrics that are not the library's own.
+    """
+    sums = ErrorSums()
+    kept: list[_Compared] = []
+    keeps = any(metric not in FROM_SUMS for metric in metrics.values())
+    loss = 0.0
+    with np.errstate(all="ignore"), supply.in_order() as blocks:
+        for block in blocks:
+            data = block.data
+            outputs = network.forward(data.inputs)
+            loss += network.loss.forward(outputs, data.targets, data.weights, supply.total_weight)
+            if metrics:
+                prediction = network.loss.point_predictions(network.in_target_units(outputs))
+                sums.add(prediction, block.targets, data.weights)
+                if keeps:
+                    kept.append(_Compared(prediction, block.targets, data.weights))
+        whole = _joined(kept) if keeps else None
+        values = {name: _value(metric, sums, whole) for name, metric in metrics.items()}
     return Evaluation(loss, values)
+
+
+def _value(metric: Metric, sums: ErrorSums, whole: _Compared | None) -> float:
+    if metric in FROM_SUMS:
+        return FROM_SUMS[metric](sums)
+    assert whole is not None
+    return float(metric(whole.prediction, whole.target, whole.weights))
+
+
+def _joined(parts: list[_Compared]) -> _Compared:
+    weights = [part.weights for part in parts if part.weights is not None]
+    return _Compared(
+        np.concatenate([part.prediction for part in parts]),
+        np.concatenate([part.target for part in parts]),
+        np.concatenate(weights) if weights else None,
+    )

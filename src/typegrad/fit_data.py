@@ -1,65 +1,73 @@
-"""From what a user gives `Trainer.fit` to what an engine takes: split, scaled, converted."""
+"""From what a user gives `Trainer.fit` to what supplies an engine: split, scaled, converted."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from typegrad.engines.base import TrainingData
-from typegrad.errors import DataError, ShapeError
-from typegrad.losses.base import check_sample_weight
-from typegrad.network import NeuralNetwork, as_real_array
-from typegrad.types import AnyArray, IntArray, Vector
-
-Examples: TypeAlias = (
-    tuple[npt.ArrayLike, npt.ArrayLike] | tuple[npt.ArrayLike, npt.ArrayLike, npt.ArrayLike | None]
-)
-"""Inputs and targets, or inputs, targets and weights."""
+from typegrad.data.dataset import Dataset
+from typegrad.data.moments import ROWS_AT_A_TIME
+from typegrad.data.standardizer import Standardizer, StandardizerFit
+from typegrad.errors import ShapeError
+from typegrad.feeding import Examples, HeldSupply, Supply
+from typegrad.feeding.conversion import Converter, relative_weights
+from typegrad.feeding.rows import Rows, as_rows
+from typegrad.feeding.sources import Source, find_source, is_dataset
+from typegrad.feeding.supply import StreamedSupply
+from typegrad.network import NeuralNetwork
+from typegrad.types import AnyArray, IntArray
 
 _SPLIT_STREAM = 0x5B11
 
 
 @dataclass(frozen=True)
 class FitData:
-    """Training and validation data as the engine takes them; targets in their own units too.
+    """Training and validation data; the notes say what is done to them."""
 
-    The notes say what was converted.
-    """
-
-    training: TrainingData
-    targets: npt.NDArray[np.float64]
-    validation: TrainingData | None
-    validation_targets: npt.NDArray[np.float64]
+    training: Supply
+    validation: Supply | None
     notes: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class _Raw:
-    """Examples as they came, as arrays of equal length."""
+def given_examples(
+    x: npt.ArrayLike | Dataset, y: npt.ArrayLike | None, sample_weight: npt.ArrayLike | None
+) -> Examples | Dataset:
+    """Put together what was given as inputs, targets and weights.
 
-    inputs: AnyArray
-    targets: AnyArray
-    weights: Vector | None
-
-    def take(self, rows: IntArray) -> _Raw:
-        weights = None if self.weights is None else self.weights[rows]
-        return _Raw(self.inputs[rows], self.targets[rows], weights)
+    Raises
+    ------
+    TypeError
+        If it is neither inputs with targets nor a data set alone.
+    """
+    if is_dataset(x):
+        if y is not None or sample_weight is not None:
+            raise TypeError(
+                "x is a data set, whose take(indices) brings targets and weights; "
+                "give neither y nor sample_weight"
+            )
+        return x
+    if y is None:
+        raise TypeError(
+            "y is missing; only a data set, with __len__ and take(indices), brings its own targets"
+        )
+    arrays: Any = x
+    return arrays, y, sample_weight
 
 
 def prepare(
     network: NeuralNetwork,
-    examples: Examples,
+    examples: Examples | Dataset,
     *,
-    validation_data: Examples | None = None,
+    validation_data: Examples | Dataset | None = None,
     validation_split: float | None = None,
     seed: int = 0,
 ) -> FitData:
-    """Check and split the data, fit scalers on the training rows, convert.
+    """Check and split the data, fit scalers on the training rows, convert what is in memory.
 
     If anything does not fit, scalers are left as they were.
 
@@ -68,29 +76,23 @@ def prepare(
     ShapeError, DTypeError, DataError
         If the data does not fit the network or itself, or is not finite.
     """
-    raw = _as_raw(examples, "")
-    validation: _Raw | None = None
-    if validation_data is not None:
-        if validation_split is not None:
-            raise ValueError("give validation_data or validation_split, not both")
-        validation = _as_raw(validation_data, "validation ")
-    elif validation_split is not None:
-        raw, validation = _split(raw, validation_split, seed)
+    if validation_data is not None and validation_split is not None:
+        raise ValueError("give validation_data or validation_split, not both")
+    training = _given(examples, "")
+    validation = None if validation_data is None else _given(validation_data, "validation ")
+    if validation_split is not None:
+        training, validation = training.split(validation_split, seed)
     with _scalers_restored_on_error(network):
-        _fit_scalers(network, raw)
+        supply = training.supply(network, fit_scalers=True)
         return FitData(
-            training=_convert(network, raw, ""),
-            targets=_own_units(raw),
-            validation=None if validation is None else _convert(network, validation, "validation "),
-            validation_targets=np.zeros(0) if validation is None else _own_units(validation),
-            notes=_conversion_notes(network, raw),
+            training=supply,
+            validation=None if validation is None else validation.supply(network),
+            notes=_notes(network, training.sample, supply),
         )
 
 
-def prepare_evaluation(
-    network: NeuralNetwork, examples: Examples
-) -> tuple[TrainingData, npt.NDArray[np.float64]]:
-    """Check and convert examples to evaluate on; return their targets in their own units too.
+def prepare_evaluation(network: NeuralNetwork, examples: Examples | Dataset) -> Supply:
+    """Check and convert examples to evaluate on.
 
     Raises
     ------
@@ -99,67 +101,94 @@ def prepare_evaluation(
     StateError
         If a scaler of the network is not fitted.
     """
-    raw = _as_raw(examples, "")
-    return _convert(network, raw, ""), _own_units(raw)
+    return _given(examples, "").supply(network)
 
 
-def _as_raw(examples: Examples, prefix: str) -> _Raw:
-    given: Any = examples
-    if not isinstance(given, tuple) or len(given) not in (2, 3):
-        raise ValueError(f"{prefix}data must be a tuple (x, y) or (x, y, sample_weight)")
-    inputs = as_real_array(examples[0], f"{prefix}x")
-    targets = as_real_array(examples[1], f"{prefix}y")
-    if inputs.ndim == 0 or targets.ndim == 0 or len(inputs) != len(targets):
-        raise ShapeError(
-            f"{prefix}x has shape {inputs.shape} and {prefix}y {targets.shape}; "
-            "expected as many rows in both"
-        )
-    if len(inputs) == 0:
-        raise DataError(f"{prefix}x and {prefix}y have no rows; nothing can be learnt from them")
-    _check_finite(inputs, f"{prefix}x")
-    _check_finite(targets, f"{prefix}y")
-    return _Raw(inputs, targets, _weights(examples, len(inputs), prefix))
+def _given(data: Examples | Dataset, prefix: str) -> _Held | _Streamed:
+    source = find_source(data, prefix)
+    if source is not None:
+        return _Streamed(source)
+    arrays: Any = data
+    rows = as_rows(arrays, prefix)
+    rows.check_finite(prefix)
+    return _Held(rows, prefix)
 
 
-def _weights(examples: Examples, n: int, prefix: str) -> Vector | None:
-    given = examples[2] if len(examples) == 3 else None
-    if given is None:
-        return None
-    return check_sample_weight(f"{prefix}data", np.asarray(given), n).astype(np.float64)
+@dataclass(frozen=True)
+class _Held:
+    """Examples in memory, and what messages call them."""
 
+    sample: Rows
+    prefix: str
 
-def _check_finite(array: AnyArray, name: str) -> None:
-    bad = _first_nonfinite(array)
-    if bad is not None:
-        raise DataError(
-            f"{name} has {array[bad]} at {_place(bad)}; drop or fill such rows first "
-            "(a TableEncoder fills gaps)"
+    def split(self, share: float, seed: int) -> tuple[_Held, _Held]:
+        training, validation = _split(len(self.sample), share, seed)
+        return (
+            _Held(self.sample.take(training), self.prefix),
+            _Held(self.sample.take(validation), "validation "),
         )
 
+    def supply(self, network: NeuralNetwork, *, fit_scalers: bool = False) -> HeldSupply:
+        rows, prefix = self.sample, self.prefix
+        if fit_scalers:
+            parts = (
+                Rows(rows.inputs[start:stop], rows.targets[start:stop], None)
+                for start, stop in _ranges(len(rows))
+            )
+            for _ in _seen_by_scalers(network, rows, parts):
+                pass
+        convert = Converter(network, rows, prefix)
+        weights = relative_weights(network, rows.weights, prefix)
+        return HeldSupply(convert(rows, weights), rows.targets)
 
-def _check_range(converted: AnyArray, given: AnyArray, name: str) -> None:
-    """Require that finite numbers stayed finite when they were converted."""
-    bad = _first_nonfinite(converted)
-    if bad is not None:
-        wider = ", or build the network with dtype=float64" if converted.itemsize < 8 else ""
-        raise DataError(
-            f"{name} has {given[bad]} at {_place(bad)}, which is too large for the network's "
-            f"{converted.dtype}; rescale it{wider}"
+
+@dataclass(frozen=True)
+class _Streamed:
+    """Examples to be read; those of ascending numbers, or all."""
+
+    source: Source
+    numbers: IntArray | None = None
+    prefix: str | None = None
+
+    @property
+    def sample(self) -> Rows:
+        return self.source.sample
+
+    def split(self, share: float, seed: int) -> tuple[_Streamed, _Streamed]:
+        training, validation = _split(len(self.source), share, seed)
+        return _Streamed(self.source, training), _Streamed(self.source, validation, "validation ")
+
+    def supply(self, network: NeuralNetwork, *, fit_scalers: bool = False) -> StreamedSupply:
+        source = self.source
+        prefix = source.prefix if self.prefix is None else self.prefix
+        weights = source.weights
+        if weights is not None and self.numbers is not None:
+            weights = weights[self.numbers]
+        if source.weights_are_read or (fit_scalers and _unfitted(network)):
+            parts = self._read_all()
+            if fit_scalers:
+                parts = _seen_by_scalers(network, source.sample, parts)
+            read = [rows.weights for rows in parts]
+            if source.weights_are_read:
+                weights = np.concatenate([each for each in read if each is not None])
+        convert = Converter(network, source.sample, prefix)
+        return StreamedSupply(
+            source, self.numbers, relative_weights(network, weights, prefix), convert
         )
 
-
-def _first_nonfinite(array: AnyArray) -> tuple[int, ...] | None:
-    if array.dtype.kind != "f" or np.isfinite(array).all():
-        return None
-    return tuple(int(index) for index in np.argwhere(~np.isfinite(array))[0])
-
-
-def _place(index: tuple[int, ...]) -> str:
-    return f"row {index[0]}" + "".join(f", column {number}" for number in index[1:])
+    def _read_all(self) -> Iterator[Rows]:
+        n = len(self.source) if self.numbers is None else len(self.numbers)
+        for start, stop in _ranges(n):
+            numbers = np.arange(start, stop) if self.numbers is None else self.numbers[start:stop]
+            yield self.source.read(numbers)
 
 
-def _split(raw: _Raw, share: float, seed: int) -> tuple[_Raw, _Raw]:
-    n = len(raw.inputs)
+def _ranges(n: int) -> Iterator[tuple[int, int]]:
+    return ((start, min(start + ROWS_AT_A_TIME, n)) for start in range(0, n, ROWS_AT_A_TIME))
+
+
+def _split(n: int, share: float, seed: int) -> tuple[IntArray, IntArray]:
+    """Numbers of the rows to train and to validate on, ascending."""
     held_out = round(n * share) if 0 < share < 1 else 0
     if not 0 < held_out < n:
         raise ValueError(
@@ -167,22 +196,40 @@ def _split(raw: _Raw, share: float, seed: int) -> tuple[_Raw, _Raw]:
             "validation, expected a share between 0 and 1"
         )
     order = np.random.default_rng([seed, _SPLIT_STREAM]).permutation(n)
-    return raw.take(np.sort(order[held_out:])), raw.take(np.sort(order[:held_out]))
+    return np.sort(order[held_out:]), np.sort(order[:held_out])
 
 
-def _fit_scalers(network: NeuralNetwork, raw: _Raw) -> None:
-    for scaler, data, name in (
-        (network.input_scaler, raw.inputs, "x"),
-        (network.target_scaler, raw.targets, "y"),
-    ):
-        if scaler is not None and not scaler.fitted:
-            if data.ndim == 1:
-                raise ShapeError(
-                    f"{name} has shape {data.shape}; its scaler expects (rows, columns): "
-                    f"for one column use {name}.reshape(-1, 1)"
-                )
-            with np.errstate(all="ignore"):  # `_check_range` reports an overflow
-                scaler.fit(data.astype(np.float64, copy=False))
+def _unfitted(network: NeuralNetwork) -> bool:
+    scalers = (network.input_scaler, network.target_scaler)
+    return any(scaler is not None and not scaler.fitted for scaler in scalers)
+
+
+def _seen_by_scalers(network: NeuralNetwork, sample: Rows, parts: Iterable[Rows]) -> Iterator[Rows]:
+    """Fit the scalers that are not fitted to all parts, which are passed on."""
+    inputs = _begin_fit(network.input_scaler, sample.inputs, "x")
+    targets = _begin_fit(network.target_scaler, sample.targets, "y")
+    for rows in parts:
+        with np.errstate(all="ignore"):  # the conversion reports an overflow
+            if inputs is not None:
+                inputs.add(rows.inputs.astype(np.float64, copy=False))
+            if targets is not None:
+                targets.add(rows.targets.astype(np.float64, copy=False))
+        yield rows
+    for fit in (inputs, targets):
+        if fit is not None:
+            with np.errstate(all="ignore"):
+                fit.end()
+
+
+def _begin_fit(scaler: Standardizer | None, sample: AnyArray, name: str) -> StandardizerFit | None:
+    if scaler is None or scaler.fitted:
+        return None
+    if sample.ndim == 1:
+        raise ShapeError(
+            f"{name} has shape {sample.shape}; its scaler expects (rows, columns): "
+            f"for one column use {name}.reshape(-1, 1)"
+        )
+    return scaler.begin_fit(sample.shape)
 
 
 @contextmanager
@@ -198,40 +245,13 @@ def _scalers_restored_on_error(network: NeuralNetwork) -> Iterator[None]:
         raise
 
 
-def _convert(network: NeuralNetwork, raw: _Raw, prefix: str) -> TrainingData:
-    with np.errstate(all="ignore"):  # an overflow in the network is for the engine to report
-        inputs = network.prepare_inputs(raw.inputs, f"{prefix}x")
-        targets = network.prepare_targets(raw.targets, f"{prefix}y")
-        _check_range(inputs, raw.inputs, f"{prefix}x")
-        _check_range(targets, raw.targets, f"{prefix}y")
-        # Predictions are in the target's own units, but of the network's dtype.
-        _check_range(raw.targets.astype(network.dtype), raw.targets, f"{prefix}y")
-        outputs = network.forward(inputs[:1])
-    network.loss.check_shapes((len(inputs), *outputs.shape[1:]), targets.shape)
-    network.loss.check_targets(targets)
-    return TrainingData(inputs, targets, _relative_weights(network, raw.weights, prefix))
-
-
-def _relative_weights(network: NeuralNetwork, weights: Vector | None, prefix: str) -> Vector | None:
-    """Weights with mean one, so that only their ratios matter."""
-    if weights is None:
-        return None
-    if not weights.any():
-        raise DataError(f"{prefix}sample_weight is zero for all {len(weights)} rows")
-    # Scaled by the largest first, so that the sum of huge weights stays finite.
-    relative = weights / weights.max()
-    converted: Vector = (relative / relative.mean()).astype(network.dtype)
-    return converted
-
-
-def _own_units(raw: _Raw) -> npt.NDArray[np.float64]:
-    return raw.targets.astype(np.float64, copy=False)
-
-
-def _conversion_notes(network: NeuralNetwork, raw: _Raw) -> tuple[str, ...]:
-    named = (("x", raw.inputs), ("y", raw.targets))
-    return tuple(
+def _notes(network: NeuralNetwork, sample: Rows, supply: Supply) -> tuple[str, ...]:
+    named = (("x", sample.inputs), ("y", sample.targets))
+    notes = [
         f"{name} converted from {data.dtype} to the network's {network.dtype}"
         for name, data in named
         if data.dtype != network.dtype
-    )
+    ]
+    if isinstance(supply, StreamedSupply):
+        notes.append("rows are read while training goes on, a part at a time")
+    return tuple(notes)

@@ -32,7 +32,7 @@ def mean_squared_error(
     prediction: Array, target: Array, sample_weight: Vector | None = None
 ) -> float:
     """Mean of (prediction - target)^2, over examples (weighted) and outputs."""
-    return _mean(np.square(_error(prediction, target)), sample_weight)
+    return _mean(np.square(prediction_error(prediction, target)), sample_weight)
 
 
 def root_mean_squared_error(
@@ -46,15 +46,15 @@ def mean_absolute_error(
     prediction: Array, target: Array, sample_weight: Vector | None = None
 ) -> float:
     """Mean of |prediction - target|, in the target's units."""
-    return _mean(np.abs(_error(prediction, target)), sample_weight)
+    return _mean(np.abs(prediction_error(prediction, target)), sample_weight)
 
 
 def max_absolute_error(
     prediction: Array, target: Array, sample_weight: Vector | None = None
 ) -> float:
     """Largest |prediction - target| of examples whose weight is not zero."""
-    error = np.abs(_error(prediction, target))
-    return float(np.max(_counted(error, sample_weight)))
+    error = np.abs(prediction_error(prediction, target))
+    return float(np.max(counted_rows(error, sample_weight)))
 
 
 def r2_score(prediction: Array, target: Array, sample_weight: Vector | None = None) -> float:
@@ -63,12 +63,12 @@ def r2_score(prediction: Array, target: Array, sample_weight: Vector | None = No
     For an output that is constant, 1 if the prediction is exact and 0 if not, as in
     scikit-learn.
     """
-    residual = _column_means(np.square(_error(prediction, target)), sample_weight)
+    residual = column_means(np.square(prediction_error(prediction, target)), sample_weight)
     actual = np.asarray(target, np.float64)
-    centred = actual - _column_means(actual, sample_weight)
-    total = _column_means(np.square(centred), sample_weight)
+    centred = actual - column_means(actual, sample_weight)
+    total = column_means(np.square(centred), sample_weight)
     # Rounding of the mean keeps the total of equal numbers from being exactly zero.
-    counted = _counted(actual, sample_weight)
+    counted = counted_rows(actual, sample_weight)
     constant = (total == 0) | (np.min(counted, axis=0) == np.max(counted, axis=0))
     scores = 1.0 - residual / np.where(constant, 1.0, total)
     return float(np.mean(np.where(constant, residual == 0, scores)))
@@ -113,7 +113,7 @@ def select_metrics(chosen: Iterable[str | Metric]) -> dict[str, Metric]:
     return selected
 
 
-def _error(prediction: Array, target: Array) -> Array:
+def prediction_error(prediction: Array, target: Array) -> Array:
     """Difference in float64, of arrays that must have one shape."""
     if np.shape(prediction) != np.shape(target) or np.ndim(target) == 0 or np.size(target) == 0:
         raise ShapeError(
@@ -123,13 +123,13 @@ def _error(prediction: Array, target: Array) -> Array:
     return np.asarray(prediction, np.float64) - np.asarray(target, np.float64)
 
 
-def _column_means(values: Array, sample_weight: Vector | None) -> Array:
+def column_means(values: Array, sample_weight: Vector | None) -> Array:
     """Weighted mean over examples, of each output."""
     weights = _checked_weights(sample_weight, len(values))
     return np.atleast_1d(np.average(values, axis=0, weights=weights))
 
 
-def _counted(values: Array, sample_weight: Vector | None) -> Array:
+def counted_rows(values: Array, sample_weight: Vector | None) -> Array:
     """Rows of examples whose weight is not zero."""
     weights = _checked_weights(sample_weight, len(values))
     return values if weights is None else values[weights > 0]
@@ -145,4 +145,4 @@ def _checked_weights(sample_weight: Vector | None, n: int) -> Array | None:
 
 
 def _mean(values: Array, sample_weight: Vector | None) -> float:
-    return float(np.mean(_column_means(values, sample_weight)))
+    return float(np.mean(column_means(values, sample_weight)))

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from typing_extensions import TypeVar
 
+from typegrad.data.moments import ROWS_AT_A_TIME
 from typegrad.data.standardizer import Standardizer
 from typegrad.dimensions import First, In_co, Last, Out_co
 from typegrad.errors import DTypeError, ShapeError, StateError
@@ -201,7 +202,8 @@ class NeuralNetwork(Generic[In_co, Out_co, DTypeT, LossT_co]):
         x
             Inputs, (n, in_features), in their own units.
         batch_size
-            Rows to compute at a time, to bound memory; all at once if None.
+            Rows to convert and to compute at a time, to bound memory; if None all at once, but
+            8192 of a ``numpy.memmap``.
 
         Returns
         -------
@@ -222,16 +224,25 @@ class NeuralNetwork(Generic[In_co, Out_co, DTypeT, LossT_co]):
         """
         if batch_size is not None and batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}; expected 1 or more, or None")
-        data = self.prepare_inputs(x)
+        data = as_real_array(x, "x")
+        self.check_input_shape(data, "x")
         # Without rows there is one empty batch, which gives the output its shape.
         rows = max(len(data), 1)
-        step = batch_size or rows
-        outputs = [self.chain.forward(data[i : i + step]) for i in range(0, rows, step)]
+        step = batch_size or (ROWS_AT_A_TIME if isinstance(x, np.memmap) else rows)
+        outputs = [
+            self.chain.forward(self.prepare_inputs(data[i : i + step]))
+            for i in range(0, rows, step)
+        ]
         return self.in_target_units(np.concatenate(outputs))
 
     def prepare_inputs(self, x: npt.ArrayLike, name: str = "x") -> Array:
         """Standardise inputs and convert them to the network's dtype."""
         data = as_real_array(x, name)
+        self.check_input_shape(data, name)
+        return self._standardised(self.input_scaler, data)
+
+    def check_input_shape(self, data: AnyArray, name: str) -> None:
+        """Raise `ShapeError` unless these are rows as the network takes them."""
         if data.ndim == 0:
             raise ShapeError(f"{name} is a single number; the network expects rows")
         if self.in_features is not None and (data.ndim != 2 or data.shape[1] != self.in_features):
@@ -240,16 +251,10 @@ class NeuralNetwork(Generic[In_co, Out_co, DTypeT, LossT_co]):
                 f"{name} has shape {data.shape}; the network expects "
                 f"(rows, {self.in_features}){advice}"
             )
-        if self.input_scaler is not None:
-            data = self.input_scaler.transform(data.astype(np.float64, copy=False))
-        return data.astype(self.dtype, copy=False)
 
     def prepare_targets(self, y: npt.ArrayLike, name: str = "y") -> Array:
         """Standardise targets and convert them to the network's dtype."""
-        data = as_real_array(y, name)
-        if self.target_scaler is not None:
-            data = self.target_scaler.transform(data.astype(np.float64, copy=False))
-        return data.astype(self.dtype, copy=False)
+        return self._standardised(self.target_scaler, as_real_array(y, name))
 
     def in_target_units(self, outputs: Array) -> Array:
         """Turn outputs of `forward` into predictions in the target's own units."""
@@ -320,6 +325,16 @@ class NeuralNetwork(Generic[In_co, Out_co, DTypeT, LossT_co]):
     def __repr__(self) -> str:
         inside = ", ".join(str(layer) for layer in self.layers)
         return f"NeuralNetwork({inside}, loss={self.loss}, dtype={self.dtype})"
+
+    def _standardised(self, scaler: Standardizer | None, data: AnyArray) -> Array:
+        """Standardise, some rows at a time to bound memory, and convert to the network's dtype."""
+        if scaler is None:
+            return data.astype(self.dtype, copy=False)
+        result: Array = np.empty(data.shape, self.dtype)
+        for start in range(0, max(len(data), 1), ROWS_AT_A_TIME):  # One part to check, at least.
+            part = data[start : start + ROWS_AT_A_TIME].astype(np.float64, copy=False)
+            result[start : start + ROWS_AT_A_TIME] = scaler.transform(part)
+        return result
 
     def _named(self, kind: Any) -> Iterable[tuple[str, Any]]:
         # A part that layers share, such as a tied weight, goes by its first name.

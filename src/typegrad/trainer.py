@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from types import UnionType
 from typing import Any, Generic, overload
 
@@ -23,17 +24,18 @@ from typegrad.callbacks import (
     TrainEnd,
     monitored_value,
 )
+from typegrad.data.dataset import Dataset
 from typegrad.engines import (
     Engine,
     EngineName,
     StepSettings,
-    TrainingData,
     build_engine,
     check_engine_name,
 )
 from typegrad.errors import NumericalError
-from typegrad.evaluation import Evaluation, evaluate_network
-from typegrad.fit_data import Examples, FitData, prepare, prepare_evaluation
+from typegrad.evaluation import evaluate_network
+from typegrad.feeding import Examples, HeldSupply, Shuffle, check_shuffle, epoch_orders
+from typegrad.fit_data import FitData, given_examples, prepare, prepare_evaluation
 from typegrad.history import EpochRecord, History
 from typegrad.interrupts import DeferredInterrupt
 from typegrad.metrics import Metric, select_metrics
@@ -157,15 +159,15 @@ class Trainer(Generic[NetworkT_co]):
 
     def fit(
         self,
-        x: npt.ArrayLike,
-        y: npt.ArrayLike,
+        x: npt.ArrayLike | Dataset,
+        y: npt.ArrayLike | None = None,
         *,
         epochs: int,
         batch_size: int = 32,
-        validation_data: Examples | None = None,
+        validation_data: Examples | Dataset | None = None,
         validation_split: float | None = None,
         sample_weight: npt.ArrayLike | None = None,
-        shuffle: bool = True,
+        shuffle: Shuffle = True,
         seed: int | None = None,
         early_stopping: EarlyStopping | int | None = None,
         evaluate_every: int = 1,
@@ -178,7 +180,9 @@ class Trainer(Generic[NetworkT_co]):
         ----------
         x, y
             Inputs (n, in_features) and targets (n, outputs), in their own units. They are
-            converted once to the network's dtype; the history's notes say so.
+            converted once to the network's dtype; the history's notes say so. If one is a
+            ``numpy.memmap``, or if `x` is a `Dataset`, which brings its own targets, rows are
+            read and converted while those before are trained on, and memory is bounded.
         epochs
             How often to go through the data. For a full-batch optimizer such as `LBFGS`, an
             epoch is one iteration.
@@ -186,13 +190,15 @@ class Trainer(Generic[NetworkT_co]):
             Rows that pass through the network at a time. The last batch of an epoch has
             what is left; each row counts the same.
         validation_data
-            ``(x, y)`` or ``(x, y, sample_weight)`` to evaluate on.
+            ``(x, y)`` or ``(x, y, sample_weight)``, or a `Dataset`, to evaluate on.
         validation_split
             Share of the rows, drawn at random, to evaluate on instead of training on them.
         sample_weight
             Weight of each example in the loss, (n,), not negative; only ratios matter.
         shuffle
-            Whether each epoch takes the rows in a new random order.
+            Whether each epoch takes the rows in a new random order. ``"blocks"`` reads nearly
+            in order: blocks of consecutive rows come in random order, and the rows of 16 of
+            them, 8192 each, are shuffled with each other. (A `Dataset` may set other blocks.)
         seed
             Of split, order and random masks. None draws one; the history tells it.
         early_stopping
@@ -232,9 +238,10 @@ class Trainer(Generic[NetworkT_co]):
         callbacks = _all_callbacks(self.callbacks, early_stopping, progress)
         batch_size = check_count("batch_size", batch_size)
         evaluate_every = check_count("evaluate_every", evaluate_every)
+        shuffle = check_shuffle(shuffle)
         data = prepare(
             self.network,
-            (x, y, sample_weight),
+            given_examples(x, y, sample_weight),
             validation_data=validation_data,
             validation_split=validation_split,
             seed=history.seed,
@@ -252,14 +259,17 @@ class Trainer(Generic[NetworkT_co]):
         return run.run(initial_epoch, callbacks)
 
     def evaluate(
-        self, x: npt.ArrayLike, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None
+        self,
+        x: npt.ArrayLike | Dataset,
+        y: npt.ArrayLike | None = None,
+        sample_weight: npt.ArrayLike | None = None,
     ) -> dict[str, float]:
         """Compute the loss, in the units trained in, and the metrics, in the target's own.
 
         Parameters are as for `fit`. Returns numbers by name; ``"loss"`` comes first.
         """
-        data, targets = prepare_evaluation(self.network, (x, y, sample_weight))
-        result = evaluate_network(self.network, data, targets, self.metrics)
+        supply = prepare_evaluation(self.network, given_examples(x, y, sample_weight))
+        result = evaluate_network(self.network, supply, self.metrics)
         return {"loss": result.loss, **result.metrics}
 
 
@@ -274,7 +284,7 @@ class _Run:
         *,
         epochs: int,
         batch_size: int,
-        shuffle: bool,
+        shuffle: Shuffle,
         evaluate_every: int,
     ) -> None:
         self.trainer = trainer
@@ -287,8 +297,17 @@ class _Run:
         self.interrupt = DeferredInterrupt()
         for note in history.notes:
             logger.info(note)
+        warning = data.training.blocks.warning(shuffle)
+        if warning is not None:
+            history.notes.append(warning)
+            logger.warning(warning)
         self.engine: Engine = self._build_engine()
         full_batch = isinstance(trainer.optimizer, FullBatchOptimizer)
+        if full_batch and not isinstance(data.training, HeldSupply):
+            raise TypeError(
+                f"{type(trainer.optimizer).__name__} needs all rows in memory at each step; give "
+                "them as arrays, such as np.array(x), or take an optimizer such as tg.Adam()"
+            )
         n = len(data.training)
         self.rows_per_step = n if full_batch else batch_size * trainer.accumulation_steps
         self.steps_per_epoch = math.ceil(n / self.rows_per_step)
@@ -304,9 +323,11 @@ class _Run:
                 for callback in callbacks:
                     callback.on_train_begin(begin)
                     begun.append(callback)
-                for epoch in range(initial_epoch, self.epochs):
-                    if not self._run_epoch(epoch, callbacks, started):
-                        break
+                epochs = range(initial_epoch, self.epochs)
+                with self._orders(epochs) as orders:
+                    for epoch, order in zip(epochs, orders, strict=True):
+                        if not self._run_epoch(epoch, order, callbacks, started):
+                            break
             except NumericalError as error:
                 history.stop_reason = str(error)
                 error.history = history
@@ -321,11 +342,12 @@ class _Run:
             history.stop_reason = "interrupted"
         return history
 
-    def _run_epoch(self, epoch: int, callbacks: list[Callback], started: float) -> bool:
+    def _run_epoch(
+        self, epoch: int, order: IntArray, callbacks: list[Callback], started: float
+    ) -> bool:
         """Train for an epoch, evaluate, tell the callbacks; return whether to go on."""
-        rows = self._permutation(epoch)
         rates = self._learning_rates(epoch)
-        losses = self._run_steps(epoch, rows, rates, callbacks)
+        losses = self._run_steps(epoch, order, rates, callbacks)
         if len(losses) == 0:
             self.history.stop_reason = "interrupted"
             return False
@@ -353,7 +375,7 @@ class _Run:
         return False
 
     def _run_steps(
-        self, epoch: int, rows: IntArray, rates: Vector, callbacks: list[Callback]
+        self, epoch: int, order: IntArray, rates: Vector, callbacks: list[Callback]
     ) -> Vector:
         """Run an epoch's steps, pausing wherever a callback wants to hear of them."""
         listeners = [
@@ -361,43 +383,39 @@ class _Run:
             for callback in callbacks
             if callback.step_interval is not None
         ]
-        losses: Vector = np.zeros(0)
-        while len(losses) < len(rates):
-            start = len(losses)
-            pauses = [(start // interval + 1) * interval for _, interval in listeners]
-            stop = min([len(rates), *pauses])
-            done = self.engine.run_epoch(
-                self.data.training,
-                rows[start * self.rows_per_step : stop * self.rows_per_step],
-                self.batch_size,
-                rates[start:stop],
-            )
-            losses = np.concatenate([losses, done])
-            if len(done) < stop - start:
-                break
-            for callback, interval in listeners:
-                if stop % interval == 0 or stop == len(rates):
-                    first = (stop - 1) // interval * interval
-                    callback.on_step_end(StepEnd(self.trainer, epoch + 1, stop, losses[first:stop]))
-        return losses
+        training, size = self.data.training, self.rows_per_step
+        losses: Vector = np.empty(len(rates))
+        done = 0
+        with training.parts(order, size, lambda: self.interrupt.requested) as parts:
+            for data, rows in parts:
+                first, last = done, done + math.ceil(len(rows) / size)
+                while done < last:
+                    start = done
+                    stop = min([last, *((start // each + 1) * each for _, each in listeners)])
+                    used = rows[(start - first) * size : (stop - first) * size]
+                    reached = self.engine.run_epoch(data, used, self.batch_size, rates[start:stop])
+                    done += len(reached)
+                    losses[start:done] = reached
+                    if done < stop:
+                        return losses[:done]
+                    for callback, each in listeners:
+                        if stop % each == 0 or stop == len(rates):
+                            told = losses[(stop - 1) // each * each : stop]
+                            callback.on_step_end(StepEnd(self.trainer, epoch + 1, stop, told))
+        return losses[:done]
 
     def _evaluate(self, record: EpochRecord) -> None:
         trainer, data = self.trainer, self.data
+        supply = data.training if data.validation is None else data.validation
+        prefix = "training" if data.validation is None else "validation"
+        result = evaluate_network(trainer.network, supply, trainer.metrics)
         if data.validation is not None:
-            result = self._evaluation(data.validation, data.validation_targets)
             record.validation_loss = result.loss
-            prefix = "validation"
-        else:
-            result = self._evaluation(data.training, data.targets)
-            prefix = "training"
         record.metrics = {f"{prefix}_{name}": value for name, value in result.metrics.items()}
         record.evaluated = True
         schedule = trainer.optimizer.learning_rate
         if isinstance(schedule, ReduceOnPlateau):
             schedule.observe(monitored_value(record, None))
-
-    def _evaluation(self, data: TrainingData, targets: npt.NDArray[np.float64]) -> Evaluation:
-        return evaluate_network(self.trainer.network, data, targets, self.trainer.metrics)
 
     def _is_evaluated(self, epoch: int) -> bool:
         last = (
@@ -409,12 +427,11 @@ class _Run:
         optimizer = self.trainer.optimizer
         return isinstance(optimizer, FullBatchOptimizer) and optimizer.converged
 
-    def _permutation(self, epoch: int) -> IntArray:
-        """Rows in the order of an epoch: a function of seed and epoch, so training can go on."""
-        n = len(self.data.training)
-        if not self.shuffle:
-            return np.arange(n)
-        return np.random.default_rng([self.history.seed, epoch]).permutation(n)
+    def _orders(self, epochs: range) -> AbstractContextManager[Iterator[IntArray]]:
+        training = self.data.training
+        return epoch_orders(
+            training.blocks, self.shuffle, self.history.seed, epochs, training.order_dtype
+        )
 
     def _learning_rates(self, epoch: int) -> Vector:
         first = epoch * self.steps_per_epoch

@@ -81,3 +81,33 @@ def test_plugin_time_compares_two_runs(tmp_path: Path) -> None:
     assert "mypy with the plugin" in run("plugin_time.py", "--smoke", "--json", file)
     alone, more = json.loads(file.read_text())["seconds"].values()
     assert 0.5 < more[0] / alone[0] < 2.0
+
+
+def test_larger_than_memory_bounds_memory_and_agrees(tmp_path: Path) -> None:
+    file = tmp_path / "result.json"
+    printed = run("larger_than_memory.py", "--smoke", "--json", file, "--folder", tmp_path)
+    assert "peak MB (with file pages)" in printed
+    content = json.loads(file.read_text())
+    results = {each["name"]: each for each in content["results"]}
+    assert len(results) == 5
+    assert results["mapped file"]["weights"] == results["in memory"]["weights"]
+    assert results["mapped file"]["weights"] != results["mapped file, by blocks"]["weights"]
+    assert all(len(each["seconds"]) == 2 for each in results.values())
+    assert list(tmp_path.iterdir()) == [file]  # The data are gone.
+
+
+def test_growth_measures_rows_and_callbacks(tmp_path: Path) -> None:
+    file = tmp_path / "result.json"
+    printed = run("growth.py", "--smoke", "--engine", "eager", "--batch", 50, "--json", file)
+    assert "An epoch at batch size 50" in printed
+    content = json.loads(file.read_text())
+    assert [each["rows"] for each in content["growth"]] == [100, 1000]
+    assert [each["name"] for each in content["steps"]] == [
+        "engine alone",
+        "fit",
+        "fit, callbacks, each 100th step",
+        "fit, callbacks, each step",
+    ]
+    for each in content["growth"] + content["steps"]:
+        assert len(each["seconds"]) == 2
+        assert min(each["seconds"]) > 0

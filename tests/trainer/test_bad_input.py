@@ -240,7 +240,10 @@ def test_validation_data_and_split() -> None:
 def test_validation_data_is_a_tuple(given: Any) -> None:
     with pytest.raises(ValueError, match="validation data") as caught:
         make_trainer().fit(X, Y, epochs=1, validation_data=given)
-    assert str(caught.value) == ("validation data must be a tuple (x, y) or (x, y, sample_weight)")
+    assert str(caught.value) == (
+        "validation data must be a tuple (x, y) or (x, y, sample_weight), or a data set with "
+        "__len__ and take(indices)"
+    )
 
 
 def test_a_vector_where_a_scaler_is() -> None:

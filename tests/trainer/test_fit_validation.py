@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import typegrad as tg
+from typegrad.feeding import HeldSupply
 from typegrad.fit_data import prepare
 from typegrad.types import Array
 
@@ -31,11 +32,12 @@ def make_network(*, scaled: bool = True) -> tg.NeuralNetwork:
 
 def split_rows(share: float, seed: int, rows: int = 40) -> tuple[set[int], set[int]]:
     data = prepare(make_network(scaled=False), make_data(rows), validation_split=share, seed=seed)
-    assert data.validation is not None
-    training, validation = data.training.inputs[:, 0], data.validation.inputs[:, 0]
+    assert isinstance(data.training, HeldSupply)
+    assert isinstance(data.validation, HeldSupply)
+    training, validation = data.training.data.inputs[:, 0], data.validation.data.inputs[:, 0]
     y = make_data(rows)[1]
-    for part, targets in ((training, data.targets), (validation, data.validation_targets)):
-        np.testing.assert_array_equal(targets, y[part.astype(int)])
+    for part, supply in ((training, data.training), (validation, data.validation)):
+        np.testing.assert_array_equal(supply.targets, y[part.astype(int)])
     return set(training.astype(int).tolist()), set(validation.astype(int).tolist())
 
 

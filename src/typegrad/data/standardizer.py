@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from typegrad.data.moments import ROWS_AT_A_TIME, ColumnMoments
 from typegrad.errors import DataError, DTypeError, FileFormatError, ShapeError, StateError
-from typegrad.types import AnyArray, Array, IntArray, Vector
+from typegrad.types import AnyArray, Array, IntArray, Shape, Vector
 
 
 class Standardizer:
@@ -100,17 +101,32 @@ class Standardizer:
                 f"Standardizer.fit got x[{row}, {column}] = {x[row, column]}; "
                 "fill gaps and remove infinite values first"
             )
-        width = x.shape[1]
-        chosen = np.arange(width) if self._columns is None else self._columns
-        if chosen.size and chosen.max() >= width:
+        fit = self.begin_fit(x.shape)
+        for start in range(0, len(x), ROWS_AT_A_TIME):
+            fit.add(x[start : start + ROWS_AT_A_TIME])
+        fit.end()
+        return self
+
+    def begin_fit(self, shape: Shape) -> StandardizerFit:
+        """Begin a fit to rows that come part by part.
+
+        Parameters
+        ----------
+        shape
+            Of all rows, (rows, columns).
+
+        Raises
+        ------
+        ShapeError
+            If there is no such column as one of those to standardise.
+        """
+        chosen = np.arange(shape[1]) if self._columns is None else self._columns
+        if chosen.size and chosen.max() >= shape[1]:
             raise ShapeError(
-                f"Standardizer.fit got x of shape {x.shape}, but column {chosen.max()} is to "
+                f"Standardizer.fit got x of shape {shape}, but column {chosen.max()} is to "
                 f"be standardised; x needs at least {chosen.max() + 1} columns"
             )
-        mean, scale = np.zeros(width), np.ones(width)
-        mean[chosen], scale[chosen] = _mean_and_scale(x[:, chosen])
-        self._mean, self._scale = mean, scale
-        return self
+        return StandardizerFit(self, shape[1], chosen)
 
     def transform(self, x: Array) -> Array:
         """Standardise rows: (x - mean) / scale.
@@ -200,6 +216,30 @@ class Standardizer:
         return self._mean, self._scale
 
 
+class StandardizerFit:
+    """A fit to rows that come part by part, of which only moments are kept.
+
+    Parts of `ROWS_AT_A_TIME` rows, the last of what is left, give what `Standardizer.fit`
+    gives for all rows together, bit for bit.
+    """
+
+    def __init__(self, standardizer: Standardizer, width: int, chosen: IntArray) -> None:
+        self._standardizer = standardizer
+        self._width = width
+        self._chosen = chosen
+        self._moments = ColumnMoments()
+
+    def add(self, rows: Array) -> None:
+        """Take in the next rows, at least one, all finite."""
+        self._moments.add(rows[:, self._chosen])
+
+    def end(self) -> None:
+        """Give the standardizer its mean and scale."""
+        mean, scale = np.zeros(self._width), np.ones(self._width)
+        mean[self._chosen], scale[self._chosen] = self._moments.mean_and_scale()
+        self._standardizer._mean, self._standardizer._scale = mean, scale
+
+
 def _saved_columns(columns: AnyArray | None, width: int) -> list[int] | None:
     if columns is None:
         return None
@@ -233,23 +273,3 @@ def _check_width(method: str, x: Array, width: int) -> None:
             f"Standardizer.{method} got an array of shape {x.shape}; it was fitted to rows of "
             f"{width} {'column' if width == 1 else 'columns'} and expects (rows, {width})"
         )
-
-
-def _mean_and_scale(x: Array) -> tuple[Vector, Vector]:
-    """Mean and population standard deviation of the columns, in float64.
-
-    The mean of the deviations from the first mean corrects that mean's rounding and the
-    variance (the corrected two-pass algorithm of Chan, Golub and LeVeque, 1983).
-    Deviations are divided by their largest before they are squared, so that neither
-    tiny nor huge ones leave the range of float64.
-    """
-    values = x.astype(np.float64)
-    is_constant = values.min(axis=0) == values.max(axis=0)
-    mean = values.mean(axis=0)
-    mean += (values - mean).mean(axis=0)
-    mean = np.where(is_constant, values[0], mean)
-    deviations = values - mean
-    largest = np.where(is_constant, 1.0, np.abs(deviations).max(axis=0))
-    deviations /= largest
-    variance = np.mean(deviations**2, axis=0) - np.mean(deviations, axis=0) ** 2
-    return mean, np.where(is_constant, 1.0, largest * np.sqrt(variance))
