@@ -1,0 +1,298 @@
+"""A network's steps in native code, and the job that tells the worker how to take them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from typegrad.engines.base import StepSettings, TrainingData, never
+from typegrad.engines.compiled.layout import PaddedParameters, aligned_zeros
+from typegrad.engines.compiled.library import Library
+from typegrad.engines.compiled.lowering import NotNativeError, StepLayout
+from typegrad.engines.compiled.native import (
+    FACTOR,
+    SHARE,
+    NativeStep,
+    Vectors,
+    mask_keys,
+    update_program,
+)
+from typegrad.engines.compiled.program import WORKSPACE, Operand
+from typegrad.engines.compiled.runner import Runner, double_bits
+from typegrad.engines.compiled.updates import Clipping, LoweredUpdate, lower_update
+from typegrad.engines.planned_step import StepTracer, UpdateArrays, trace_update
+from typegrad.optimizers import FullBatchOptimizer, Optimizer
+from typegrad.tracing import Graph, TraceError
+from typegrad.types import IntArray, Vector
+
+if TYPE_CHECKING:
+    from typegrad.network import NeuralNetwork
+
+FEW_ROWS = 4
+"""Rows of a step up to which transposing a weight costs more than it brings."""
+
+ROWS_PER_CHUNK = 64
+MOST_CHUNKS = 16
+CHUNK_BYTES = 8 * 2**20
+"""Sums over a batch are split into chunks: as many as this memory holds, at most 16."""
+
+WORK_PER_THREAD = 250_000
+"""Multiply-adds of a step below which a further thread costs more than it brings."""
+
+WORK_PER_CALL = 200_000_000
+"""Multiply-adds between two looks at whether a stop was asked for: less than 0.1 s."""
+
+WORK_PER_STEP, WORK_PER_PARAMETER = 5_000, 10
+"""What a step and its update cost besides, in multiply-adds."""
+
+
+@dataclass(frozen=True)
+class TracedStep:
+    """A step's graph, and the number of examples in it, which no array has as another length."""
+
+    graph: Graph
+    batch: int
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Steps to take.
+
+    Attributes
+    ----------
+    data
+        All examples.
+    order
+        Numbers of rows, in the order in which they are used.
+    rows_per_step
+        How many rows each step takes; the last takes what is left.
+    rates
+        Learning rate of each step.
+    first
+        Number of the first step, from 0, in the whole training.
+    """
+
+    data: TrainingData
+    order: IntArray
+    rows_per_step: int
+    rates: Vector
+    first: int
+
+
+class NetworkCode:
+    """Native code for a network's training step and for its optimizer's update.
+
+    Parameters
+    ----------
+    network, optimizer, settings
+        What is trained, and how.
+    traced
+        The network's step.
+    library
+        Native functions for the network's dtype.
+
+    Raises
+    ------
+    NotNativeError
+        If the step cannot be lowered; says what there is no kernel for.
+
+    Attributes
+    ----------
+    vectors
+        Parameters, gradient and the optimizer's state, as native code has them.
+    update_problem : str or None
+        Why the update cannot be native, if it cannot.
+    """
+
+    def __init__(
+        self,
+        network: NeuralNetwork,
+        optimizer: Optimizer | FullBatchOptimizer,
+        settings: StepSettings,
+        traced: TracedStep,
+        library: Library,
+    ) -> None:
+        self._library = library
+        self._settings = settings
+        self._dtype = network.dtype
+        self._traced = traced
+        self._parameters = {name: index for index, name in enumerate(network.parameters)}
+        shapes = [parameter.shape for parameter in network.parameters.values()]
+        self._padded = PaddedParameters(shapes, library.lanes)
+        names: Iterable[str] = ()
+        if isinstance(optimizer, Optimizer):
+            optimizer.prepare(network.flat.values)
+            names = optimizer.state_arrays
+        self.vectors = Vectors.zeros(self._padded, names, self._dtype)
+        self._padded.spread(network.flat.decay_mask, self.vectors.mask)
+        self.update_problem: str | None = None
+        self._update = self._lower_update(optimizer)
+        self._update_program = (
+            np.zeros(0, np.int64) if self._update is None else update_program(self._update, library)
+        )
+        self._steps: dict[bool, NativeStep] = {}
+        self._runner = Runner(library.worker)
+        self._workspaces = self._sums = aligned_zeros(0, self._dtype)
+        self._partials = np.zeros(self._padded.blocks)
+        self._step_for(FEW_ROWS + 1)  # Most batches have more rows; says if it is not native.
+
+    def _lower_update(self, optimizer: Optimizer | FullBatchOptimizer) -> LoweredUpdate | None:
+        if not isinstance(optimizer, Optimizer):
+            return None
+        vectors, settings = self.vectors, self._settings
+        factor = None if settings.clip_norm is None else Operand(WORKSPACE, FACTOR)
+        arrays = UpdateArrays(vectors.values, vectors.grads, vectors.mask, vectors.state)
+        try:
+            graph = trace_update(optimizer, arrays, 0.1)
+            clipping = Clipping(factor, settings.clip_value)
+            return lower_update(graph, vectors.grads, clipping, self._dtype)
+        except (NotNativeError, TraceError) as error:
+            self.update_problem = str(error)
+            return None
+
+    @property
+    def has_update(self) -> bool:
+        """Whether steps can be taken as a whole."""
+        return self._update is not None
+
+    def _step_for(self, rows_per_step: int) -> NativeStep:
+        """Return the step for batches of this size."""
+        few_rows = rows_per_step <= FEW_ROWS
+        if few_rows not in self._steps:
+            layout = StepLayout(
+                self._traced.batch,
+                self._parameters,
+                self._padded,
+                self.vectors.values.ctypes.data,
+                self._library.lanes,
+                self._dtype,
+                few_rows,
+            )
+            self._steps[few_rows] = NativeStep(
+                self._traced.graph, layout, self.vectors, self._library
+            )
+        return self._steps[few_rows]
+
+    def run(
+        self,
+        steps: Steps,
+        losses: Vector,
+        threads: int,
+        *,
+        with_update: bool = True,
+        should_stop: Callable[[], bool] = never,
+    ) -> tuple[int, bool]:
+        """Take steps, on the vectors as they are.
+
+        Returns how many were taken, and whether the next one met a number that is not finite;
+        it then has changed nothing but the gradient.
+        """
+        step = self._step_for(steps.rows_per_step)
+        work = self._work(step, steps.rows_per_step)
+        threads = max(1, min(threads, work // WORK_PER_THREAD))
+        kept = self._set_job(step, steps, losses, threads)
+        self._runner.set({"with_update": with_update})
+        at_a_time = max(1, WORK_PER_CALL // work)
+        done, total = 0, len(steps.rates)
+        failed = False
+        while done < total and not failed and not should_stop():
+            taken, failed = self._runner.run(done, min(done + at_a_time, total), threads)
+            done += taken
+        del kept
+        return done, failed
+
+    def _work(self, step: NativeStep, rows: int) -> int:
+        """Estimate a step's cost, in multiply-adds."""
+        parameters = WORK_PER_PARAMETER * self._padded.loss_start
+        return WORK_PER_STEP + parameters + step.lowered.multiply_adds * rows
+
+    def _set_job(self, step: NativeStep, steps: Steps, losses: Vector, threads: int) -> list[Any]:
+        """Write the job; return the arrays that it names by address."""
+        programs = step.programs(steps.data)
+        itemsize = self._dtype.itemsize
+        chunks = self._reserve(step, steps.rows_per_step, threads)
+        order = np.ascontiguousarray(steps.order, np.int64)
+        scalars = self._scalars(steps)
+        numbers = range(steps.first, steps.first + len(steps.rates))
+        keys = mask_keys(step.lowered.masks, self._settings, numbers)
+        job = {
+            "order": order.ctypes.data,
+            "total_rows": len(order),
+            "rows_per_step": steps.rows_per_step,
+            "tile_rows": step.tile_rows,
+            "rows_per_chunk": ROWS_PER_CHUNK,
+            "most_chunks": chunks,
+            "workspaces": self._workspaces.ctypes.data,
+            "workspace_bytes": step.workspace_bytes,
+            "sums": self._sums.ctypes.data,
+            "gradient": self.vectors.grads.ctypes.data,
+            "sum_bytes": self._padded.size * itemsize,
+            "loss_offset": self._padded.loss_start * itemsize,
+            "block_bytes": self._padded.block * itemsize,
+            "blocks": self._padded.blocks,
+            "partials": self._partials.ctypes.data,
+            "scalars": scalars.ctypes.data,
+            "scalar_bytes": scalars.strides[0],
+            "keys": keys.ctypes.data,
+            "key_bytes": keys.strides[0],
+            "losses": losses.ctypes.data,
+            "share_offset": SHARE,
+            "factor_offset": FACTOR,
+            "clip_norm": double_bits(self._settings.clip_norm or np.inf),
+        }
+        for name, program in (
+            ("step", programs.step), ("first", programs.first), ("next", programs.following),
+            ("chunk", programs.chunk), ("update", self._update_program),
+        ):  # fmt: skip
+            job[f"{name}_program"] = program.ctypes.data
+            job[f"{name}_end"] = program.ctypes.data + program.nbytes
+        self._runner.set(job)
+        return [programs, order, scalars, keys]
+
+    def _reserve(self, step: NativeStep, rows: int, threads: int) -> int:
+        """Have memory for threads and chunks; return the largest number of chunks."""
+        itemsize = self._dtype.itemsize
+        workspace = threads * step.workspace_bytes // itemsize
+        if len(self._workspaces) < workspace:
+            self._workspaces = aligned_zeros(workspace, self._dtype)
+        size = self._padded.size
+        chunks = max(1, min(MOST_CHUNKS, CHUNK_BYTES // (size * itemsize), rows // ROWS_PER_CHUNK))
+        if len(self._sums) < (chunks - 1) * size:
+            self._sums = aligned_zeros((chunks - 1) * size, self._dtype)
+        return chunks
+
+    def _scalars(self, steps: Steps) -> Any:
+        """Return the update's numbers, a row for each step."""
+        scalars = () if self._update is None else self._update.scalars
+        table = np.zeros((max(len(steps.rates), 1), max(len(scalars), 1)), self._dtype)
+        numbers = steps.first + 1.0 + np.arange(len(steps.rates))
+        # Scalars are formulas of operators alone, which take arrays as well.
+        values: Any = {"learning_rate": steps.rates, "step": numbers}
+        for column, scalar in enumerate(scalars):
+            table[: len(steps.rates), column] = scalar.evaluate(values)
+        return table
+
+
+def trace_step(network: NeuralNetwork, data: TrainingData, tracer: StepTracer) -> TracedStep:
+    """Trace a step on a number of examples that no array has as another length.
+
+    Raises
+    ------
+    TraceError, NotNativeError
+        If it cannot be traced; says why.
+    """
+    taken = {length for parameter in network.parameters.values() for length in parameter.shape}
+    taken |= {*data.inputs.shape[1:], *data.targets.shape[1:]}
+    batch = next(count for count in range(61, 61 + len(taken) + 1) if count not in taken)
+    example = TrainingData(
+        np.resize(data.inputs, (batch, *data.inputs.shape[1:])),
+        np.resize(data.targets, (batch, *data.targets.shape[1:])),
+        np.ones(batch, network.dtype),
+    )
+    graph = tracer.trace(example, 1, True)
+    for culprit, reason in tracer.reasons.values():
+        raise NotNativeError(f"{culprit} ({reason})")
+    return TracedStep(graph, batch)
