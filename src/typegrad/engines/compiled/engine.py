@@ -55,7 +55,7 @@ class CompiledEngine(PlannedEngine):
     ) -> None:
         super().__init__(network, optimizer, settings, note)
         self.threads = threads or usable_cores()
-        self._library = library_for(8 * network.dtype.itemsize)
+        self._library = library_for(8 * network.dtype.itemsize, note)
         self._code: NetworkCode | None = None
         self._shapes: tuple[object, ...] = ()
 
@@ -71,7 +71,7 @@ class CompiledEngine(PlannedEngine):
         if code is None or not (is_whole and is_plain) or isinstance(optimizer, FullBatchOptimizer):
             return super().run_epoch(data, permutation, batch_size, learning_rates)
         losses: Vector = np.zeros(len(learning_rates))
-        rows_per_step = batch_size * self.settings.accumulation_steps
+        rows_per_step = min(batch_size * self.settings.accumulation_steps, len(permutation))
         done = 0
         while done < len(losses):
             rows, rates = permutation[done * rows_per_step :], learning_rates[done:]
@@ -160,6 +160,9 @@ class CompiledEngine(PlannedEngine):
             self._tell(f"the planned engine runs this network: there is no native code for {error}")
             return None
         self._options.remember(tracer.written)
+        problem = self._library.cache_problem
+        if problem is not None:
+            self._tell(f"native code could not be kept for the next process: {problem}")
         if code.update_problem is not None:
             self._tell(
                 f"{type(self.optimizer).__name__}'s update is not native, only the gradient is: "

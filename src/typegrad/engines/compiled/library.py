@@ -60,9 +60,11 @@ class Library:
         Of a float.
     target
         The processor.
+    note
+        Told if this takes a while.
     """
 
-    def __init__(self, bits: int, target: Target) -> None:
+    def __init__(self, bits: int, target: Target, note: Callable[[str], None]) -> None:
         self.bits = bits
         self.lanes = target.lanes(bits)
         self._target = target
@@ -73,7 +75,9 @@ class Library:
         self._machine = machine
         empty = llvm.binding.parse_assembly("")
         self._engine = llvm.binding.create_mcjit_compiler(empty, target.machine())
+        self._note: Callable[[str], None] = note
         self._add("kernels", [*KERNELS, "worker"], self._emit_kernels)
+        self._note = logger.debug
         self._prototype = ctypes.CFUNCTYPE(*[ctypes.c_int64] * 4)
         self.worker = self._prototype(self._addresses["worker"])
 
@@ -100,7 +104,10 @@ class Library:
         file = f"{name}_{self.bits}"
         code = self._cache.load(file)
         if code is None:
-            logger.info("compiling native code (%s); it is kept in %s", file, self._cache.folder)
+            self._note(
+                f"compiling native code for this processor: some seconds, once; it is kept in "
+                f"{self._cache.folder}"
+            )
             module = llvm.ir.Module(name)
             module.triple = self._target.triple
             emit(module)
@@ -134,9 +141,12 @@ _libraries: dict[int, Library] = {}
 _libraries_lock = threading.Lock()
 
 
-def library_for(bits: int) -> Library:
-    """Return the library for floats of so many bits: one for all engines of a process."""
+def library_for(bits: int, note: Callable[[str], None] = logger.info) -> Library:
+    """Return the library for floats of so many bits: one for all engines of a process.
+
+    `note` is told if it has to be compiled, which takes a while.
+    """
     with _libraries_lock:
         if bits not in _libraries:
-            _libraries[bits] = Library(bits, host())
+            _libraries[bits] = Library(bits, host(), note)
         return _libraries[bits]

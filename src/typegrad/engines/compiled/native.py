@@ -33,10 +33,10 @@ from typegrad.types import IntArray, Vector
 SHARE, FACTOR, RESERVED = 0, 64, 128
 """Where a workspace has 1 / rows and the factor of clipping; bytes before its buffers."""
 
-TILE_BYTES = 384 * 1024
+TILE_BYTES = 768 * 1024
 """What a tile's activations may take: most of them stay in a core's second-level cache."""
 
-FEWEST_TILE_ROWS, MOST_TILE_ROWS = 32, 192
+FEWEST_TILE_ROWS, MOST_TILE_ROWS = 48, 192
 
 _SCALE = ChainBuilder("vs")
 SCALE_CHAIN: Chain = _SCALE.finish([_SCALE.link("multiply", 0, 1)])

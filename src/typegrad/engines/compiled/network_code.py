@@ -34,18 +34,21 @@ if TYPE_CHECKING:
 FEW_ROWS = 4
 """Rows of a step up to which transposing a weight costs more than it brings."""
 
-ROWS_PER_CHUNK = 64
-MOST_CHUNKS = 16
+ROWS_PER_CHUNK, ROWS_PER_SMALL_CHUNK = 64, 16
+MOST_CHUNKS, MOST_SMALL_CHUNKS = 16, 4
 CHUNK_BYTES = 8 * 2**20
-"""Sums over a batch are split into chunks: as many as this memory holds, at most 16."""
+"""Sums over a batch are split into chunks, for threads to share: as many as this memory holds."""
 
-WORK_PER_THREAD = 250_000
+HEAVY_ROW = 50_000
+"""Multiply-adds of a row from which on a few rows are worth a chunk."""
+
+WORK_PER_THREAD = 2_000_000
 """Multiply-adds of a step below which a further thread costs more than it brings."""
 
 WORK_PER_CALL = 200_000_000
 """Multiply-adds between two looks at whether a stop was asked for: less than 0.1 s."""
 
-WORK_PER_STEP, WORK_PER_PARAMETER = 5_000, 10
+WORK_PER_STEP, WORK_PER_PARAMETER = 5_000, 20
 """What a step and its update cost besides, in multiply-adds."""
 
 
@@ -213,7 +216,9 @@ class NetworkCode:
         """Write the job; return the arrays that it names by address."""
         programs = step.programs(steps.data)
         itemsize = self._dtype.itemsize
-        chunks = self._reserve(step, steps.rows_per_step, threads)
+        chunks = self._chunk_count(step, steps.rows_per_step)
+        self._reserve(step, chunks, threads)
+        last_rows = len(steps.order) - (len(steps.rates) - 1) * steps.rows_per_step
         order = np.ascontiguousarray(steps.order, np.int64)
         scalars = self._scalars(steps)
         numbers = range(steps.first, steps.first + len(steps.rates))
@@ -223,8 +228,8 @@ class NetworkCode:
             "total_rows": len(order),
             "rows_per_step": steps.rows_per_step,
             "tile_rows": step.tile_rows,
-            "rows_per_chunk": ROWS_PER_CHUNK,
-            "most_chunks": chunks,
+            "chunks": chunks,
+            "last_chunks": self._chunk_count(step, min(last_rows, steps.rows_per_step)),
             "workspaces": self._workspaces.ctypes.data,
             "workspace_bytes": step.workspace_bytes,
             "sums": self._sums.ctypes.data,
@@ -252,17 +257,22 @@ class NetworkCode:
         self._runner.set(job)
         return [programs, order, scalars, keys]
 
-    def _reserve(self, step: NativeStep, rows: int, threads: int) -> int:
-        """Have memory for threads and chunks; return the largest number of chunks."""
-        itemsize = self._dtype.itemsize
-        workspace = threads * step.workspace_bytes // itemsize
+    def _chunk_count(self, step: NativeStep, rows: int) -> int:
+        """Return how many parts a batch is summed in: whatever the threads, so are the bits."""
+        chunks = rows // ROWS_PER_CHUNK
+        if step.lowered.multiply_adds >= HEAVY_ROW:
+            chunks = max(chunks, min(rows // ROWS_PER_SMALL_CHUNK, MOST_SMALL_CHUNKS))
+        fitting = CHUNK_BYTES // (self._padded.size * self._dtype.itemsize)
+        return max(1, min(chunks, MOST_CHUNKS, max(fitting, MOST_SMALL_CHUNKS)))
+
+    def _reserve(self, step: NativeStep, chunks: int, threads: int) -> None:
+        """Have memory for threads and chunks."""
+        workspace = threads * step.workspace_bytes // self._dtype.itemsize
         if len(self._workspaces) < workspace:
             self._workspaces = aligned_zeros(workspace, self._dtype)
-        size = self._padded.size
-        chunks = max(1, min(MOST_CHUNKS, CHUNK_BYTES // (size * itemsize), rows // ROWS_PER_CHUNK))
-        if len(self._sums) < (chunks - 1) * size:
-            self._sums = aligned_zeros((chunks - 1) * size, self._dtype)
-        return chunks
+        sums = (chunks - 1) * self._padded.size
+        if len(self._sums) < sums:
+            self._sums = aligned_zeros(sums, self._dtype)
 
     def _scalars(self, steps: Steps) -> Any:
         """Return the update's numbers, a row for each step."""

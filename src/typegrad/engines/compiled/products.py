@@ -23,8 +23,8 @@ def emit_product(module: Any, name: str, bits: int, lanes: int) -> None:
 
     The operands are out, a, b and start; the numbers are how many terms each sum has (-1: as
     many as the tile has rows), and the floats from one row of `a` to the next and from one
-    column to the next, so that a transposed one needs no copy. What sums begin with, `start`, is a bias (stride 0), zeros, or
-    `out` itself. Columns are padded to whole vectors.
+    column to the next, so that a transposed one needs no copy. What sums begin with, `start`,
+    is a bias (stride 0), zeros, or `out` itself. Columns are padded to whole vectors.
     """
     shapes = dict.fromkeys(
         shape for tables in (TALL_BLOCKS, WIDE_BLOCKS) for table in tables for shape in table

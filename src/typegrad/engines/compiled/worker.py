@@ -28,8 +28,8 @@ from typegrad.engines.compiled.vector import Vectors
 _FIELDS = (
     # Steps to take, in numbers of all steps of the epoch; whether each ends with the update.
     "first_step", "last_step", "with_update",
-    # The order of the data's rows, and how it is cut up.
-    "order", "total_rows", "rows_per_step", "tile_rows", "rows_per_chunk", "most_chunks",
+    # The order of the data's rows, and how it is cut up; the last step may have fewer rows.
+    "order", "total_rows", "rows_per_step", "tile_rows", "chunks", "last_chunks",
     # Programs: start and end of each.
     "step_program", "step_end", "first_program", "first_end", "next_program", "next_end",
     "chunk_program", "chunk_end", "update_program", "update_end",
@@ -55,7 +55,7 @@ JOB: Mapping[str, int] = {
 """Where each integer of a job lies in its array."""
 
 JOB_WORDS = max(JOB.values()) + _LINE
-SPINS = 2048
+SPINS = 100
 """How often a waiting thread looks before it lets others run."""
 
 
@@ -92,7 +92,8 @@ class Worker(Code):
         with self.loop(self.field("last_step"), 1, first) as step:
             begin = step * self.field("rows_per_step")
             rows = (self.field("total_rows") - begin).min(self.field("rows_per_step"))
-            chunks = (rows // self.field("rows_per_chunk")).min(self.field("most_chunks")).max(1)
+            is_whole = rows.equals(self.field("rows_per_step"))
+            chunks = self.field("chunks").choose(is_whole, self.field("last_chunks"))
             self.write(frame, self.field("scalars") + step * self.field("scalar_bytes"), SCALARS)
             self.write(frame, self.field("keys") + step * self.field("key_bytes"), KEYS)
             self.run("step")
