@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from typegrad.engines.base import StepSettings, TrainingData, leave_gradient
+from typegrad.engines.compiled.graph_facts import NotNativeError
 from typegrad.engines.compiled.library import library_for
-from typegrad.engines.compiled.lowering import NotNativeError
-from typegrad.engines.compiled.network_code import NetworkCode, Steps, trace_step
+from typegrad.engines.compiled.network_code import NetworkCode, Steps
+from typegrad.engines.compiled.traced_step import trace_step
 from typegrad.engines.planned import PlannedEngine, check_rows
 from typegrad.engines.planned_step import RunMode, StepTracer
 from typegrad.layers.mode import Mode
@@ -145,7 +146,8 @@ class CompiledEngine(PlannedEngine):
 
     def _code_for(self, data: TrainingData) -> NetworkCode | None:
         """Return native code for this network and data; None if there is none."""
-        shapes = (data.inputs.shape[1:], data.targets.shape[1:])
+        arrays = (data.inputs, data.targets)
+        shapes = tuple((array.shape[1:], array.dtype) for array in arrays)
         if self._shapes != shapes or self._options.changed():
             self._shapes = shapes
             self._code = self._compile(data)
@@ -154,6 +156,9 @@ class CompiledEngine(PlannedEngine):
     def _compile(self, data: TrainingData) -> NetworkCode | None:
         tracer = StepTracer(self.network, RunMode(Mode(True)))
         try:
+            for array in (data.inputs, data.targets):
+                if array.dtype != self.network.dtype:
+                    raise NotNativeError(f"data of {array.dtype}")
             traced = trace_step(self.network, data, tracer)
             code = NetworkCode(self.network, self.optimizer, self.settings, traced, self._library)
         except (NotNativeError, TraceError) as error:

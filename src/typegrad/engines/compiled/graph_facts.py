@@ -6,9 +6,15 @@ from typing import Any
 
 import numpy as np
 
+from typegrad.errors import TypegradError
 from typegrad.tracing import Call, Graph, Leaf, Node
 from typegrad.tracing.graph import operands
 from typegrad.tracing.primitives import Ufunc
+
+
+class NotNativeError(TypegradError):
+    """A graph has something that the compiled engine has no kernel for."""
+
 
 VIEWS = frozenset({"reshape", "astype", "swapaxes", "transpose", "getitem"})
 """Functions whose result lies in their operand's memory."""

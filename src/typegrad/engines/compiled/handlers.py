@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
+import numpy as np
+
 from typegrad.engines.compiled.fusion import Pending, Value
 from typegrad.engines.compiled.graph_facts import is_random, known_number, name_of, width_of
 from typegrad.engines.compiled.layout import padded
@@ -34,6 +36,11 @@ ELEMENTWISE: Mapping[str, str] = {
 }  # fmt: skip
 """Ufuncs, and the functions that chains have for them."""
 
+OF_BOOLEANS: Mapping[str, str] = {
+    "bitwise_and": "logical_and", "bitwise_or": "logical_or", "invert": "logical_not",
+}  # fmt: skip
+"""Ufuncs that chains have for booleans alone."""
+
 POWERS: Mapping[float, str] = {
     -1.0: "reciprocal", 0.5: "sqrt", 1.0: "copy", 2.0: "square", 3.0: "cube", 4.0: "fourth_power",
 }  # fmt: skip
@@ -45,7 +52,9 @@ def elementwise_function(call: Call) -> str | None:
     if call.keywords:
         return None
     if isinstance(function, Ufunc):
-        return ELEMENTWISE.get(function.ufunc.__name__) if function.method == "__call__" else None
+        name = function.ufunc.__name__
+        known = {**ELEMENTWISE, **OF_BOOLEANS} if call.dtype == np.bool_ else ELEMENTWISE
+        return known.get(name) if function.method == "__call__" else None
     if name_of(call) == "where":
         return "where"
     if name_of(call) == "power":
@@ -61,18 +70,22 @@ def handler_for(call: Call) -> Handler | None:
             return lower_reduction
         if call.function.ufunc.__name__ == "matmul":
             return lower_product
+    if name_of(call) == "where" and _draws_mask(call):
+        return lower_mask
     if elementwise_function(call) is not None:
         return lower_elementwise
     return _BY_NAME.get(name_of(call))
+
+
+def _draws_mask(call: Call) -> bool:
+    condition = call.arguments[0]
+    return isinstance(condition, Call) and is_random(condition) and len(condition.arguments) == 2
 
 
 def lower_elementwise(lowering: StepLowering, call: Call) -> Value:
     """Note a function of elements; a bias joins the product that it is added to."""
     function = elementwise_function(call)
     assert function is not None
-    condition = call.arguments[0]
-    if function == "where" and isinstance(condition, Call) and is_random(condition):
-        return lower_mask(lowering, call, condition)
     if function == "add":
         sum_with_bias = _join_bias(lowering, call)
         if sum_with_bias is not None:
@@ -99,12 +112,13 @@ def _join_bias(lowering: StepLowering, call: Call) -> Place | None:
     return out
 
 
-def lower_mask(lowering: StepLowering, call: Call, condition: Call) -> Place:
+def lower_mask(lowering: StepLowering, call: Call) -> Place:
     """Draw a random mask: a number where it is kept, else zero."""
+    condition, dropped, kept = call.arguments
     uniform, rate = condition.arguments
-    _, dropped, kept = call.arguments
     rate_value, kept_value = known_number(rate), known_number(kept)
-    if known_number(dropped) != 0.0 or kept_value is None or rate_value is None:
+    is_tile = call.shape[:1] == (lowering.layout.batch,) and len(call.shape) == 2
+    if known_number(dropped) != 0.0 or kept_value is None or rate_value is None or not is_tile:
         raise lowering.no_kernel(call)
     out = lowering.new_place(width_of(call))
     threshold = math.ceil(rate_value * 2.0**53)
@@ -120,6 +134,8 @@ def lower_mask(lowering: StepLowering, call: Call, condition: Call) -> Place:
 
 def lower_product(lowering: StepLowering, call: Call) -> Value:
     """Lower a matrix product: with a weight, its transpose, or of two tiles over examples."""
+    if any(len(argument.shape) != 2 for argument in call.arguments):
+        raise lowering.no_kernel(call)
     left = lowering.place(call.arguments[0], call)
     right = lowering.place(call.arguments[1], call)
     is_rows = left.form in ("tile", "column")
@@ -184,6 +200,8 @@ def lower_reduction(lowering: StepLowering, call: Call) -> Value:
     if isinstance(source, Place) and (source.form not in ("tile", "column") or source.transposed):
         raise lowering.no_kernel(call)
     rank = len(call.arguments[0].shape)
+    if not call.keywords.keys() <= {"axis", "keepdims"}:
+        raise lowering.no_kernel(call)
     if name == "add" and axes == (0,):
         return _sum_over_examples(lowering, source)
     along_rows = axes == tuple(range(1, rank))
@@ -213,7 +231,8 @@ def _sum_over_examples(lowering: StepLowering, source: Value) -> Place:
 def lower_reshape(lowering: StepLowering, call: Call) -> Value:
     """Lower what changes neither the numbers nor their order: reshape, astype."""
     source = lowering.value(call.arguments[0], call)
-    is_same = isinstance(source, Place) and source.form == "sum"
+    # A sum over examples must be a row, since rows of a matrix have gaps between them.
+    is_same = isinstance(source, Place) and source.form == "sum" and source.rows == 1
     if call.shape[:1] == (lowering.layout.batch,):
         in_rows = isinstance(source, Pending) or (
             source.form in ("tile", "column") and not source.transposed
@@ -226,8 +245,9 @@ def lower_reshape(lowering: StepLowering, call: Call) -> Value:
 
 def lower_transposition(lowering: StepLowering, call: Call) -> Value:
     """Lower swapaxes and transpose of two axes."""
-    place = lowering.place(call.arguments[0], call)
-    if len(call.shape) != 2:
+    source, *order = call.arguments
+    place = lowering.place(source, call)
+    if len(call.shape) != 2 or call.keywords or order not in _EXCHANGES:
         raise lowering.no_kernel(call)
     return replace(place, transposed=not place.transposed)
 
@@ -235,17 +255,19 @@ def lower_transposition(lowering: StepLowering, call: Call) -> Value:
 def lower_getitem(lowering: StepLowering, call: Call) -> Value:
     """Lower slices of columns, and added axes."""
     source, index = call.arguments
-    key = [part for part in index if part is not Ellipsis]
     value = lowering.value(source, call)
-    if key[:1] != [slice(None)] or source.shape[:1] != (lowering.layout.batch,):
+    key = [part for part in index if part is not Ellipsis]
+    is_known = all(
+        part is None or (isinstance(part, slice) and part.step in (None, 1)) for part in key
+    )
+    if not is_known or key[:1] != [slice(None)] or source.shape[:1] != (lowering.layout.batch,):
         raise lowering.no_kernel(call)
     chosen = [part for part in key[1:] if part is not None]
-    # Slices of all but the last axis must take all of it, and there be one example in a row.
-    if any(not isinstance(part, slice) or part.step not in (None, 1) for part in chosen):
-        raise lowering.no_kernel(call)
     if all(part == slice(None) for part in chosen):
         return value
-    if len(chosen) != len(source.shape) - 1 or width_of(source) != source.shape[-1]:
+    # What is taken of the last axis lies side by side, if the others have one element.
+    is_last = len(chosen) == len(source.shape) - 1 and width_of(source) == source.shape[-1]
+    if not is_last or width_of(call) != call.shape[-1] or width_of(call) == 0:
         raise lowering.no_kernel(call)
     place = lowering.force(value)
     if place.transposed:
@@ -291,6 +313,9 @@ def _axes(call: Call) -> tuple[int, ...]:
     axes = axis if isinstance(axis, tuple) else (axis,)
     return tuple(int(each) % max(rank, 1) for each in axes)
 
+
+_EXCHANGES: tuple[list[object], ...] = ([], [0, 1], [1, 0], [-1, -2], [-2, -1], [(1, 0)])
+"""Arguments with which swapaxes and transpose exchange two axes."""
 
 _BY_NAME: dict[str, Handler] = {
     "reshape": lower_reshape,

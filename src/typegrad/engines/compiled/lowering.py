@@ -11,24 +11,20 @@ import numpy as np
 from typegrad.engines.compiled.chain import ChainBuilder
 from typegrad.engines.compiled.fusion import Pending, Value, make_group
 from typegrad.engines.compiled.graph_facts import (
+    NotNativeError,
     is_random,
     known_number,
     name_of,
     readers_of,
     width_of,
 )
-from typegrad.engines.compiled.handlers import handler_for
+from typegrad.engines.compiled.handlers import handler_for, lower_mask
 from typegrad.engines.compiled.layout import PaddedParameters, padded
 from typegrad.engines.compiled.memory import Constants
 from typegrad.engines.compiled.program import ABSOLUTE, TILE_SPAN, Operand
 from typegrad.engines.compiled.schedule import Buffer, Place, Schedule, Step, Total
-from typegrad.errors import TypegradError
 from typegrad.tracing import Call, Graph, Leaf, Node
 from typegrad.types import Array
-
-
-class NotNativeError(TypegradError):
-    """A graph has something that the compiled engine has no kernel for."""
 
 
 @dataclass
@@ -159,45 +155,47 @@ class StepLowering:
     def _constant(self, array: Array) -> Place:
         if array.size != array.shape[-1] or array.dtype != self.layout.dtype:
             raise NotNativeError(f"a constant array of shape {array.shape} and {array.dtype}")
-        return Place("row", self.constants.vector(array.reshape(-1)), array.size)
+        return Place("row", self.constants.copy_of(array), array.size)
 
     # -- calls ----------------------------------------------------------------------
 
     def _call(self, call: Call) -> Value:
         handler = handler_for(call)
-        if handler is None:
+        has_dtype = call.dtype in (self.layout.dtype, np.bool_) or handler is lower_mask
+        if handler is None or not has_dtype:
             raise self.no_kernel(call)
         return handler(self, call)
 
     def elementwise(self, function: str, call: Call, arguments: tuple[Any, ...]) -> Value:
         """Note an element-wise call, to run when its result is needed."""
-        width = width_of(call)
-        operands = [self.value(argument, call) for argument in arguments]
-        if not call.shape or call.shape[0] != self.layout.batch:
+        if call.shape[:1] != (self.layout.batch,):
             raise self.no_kernel(call)
-        for operand in operands:
-            self._check_operand(call, operand, width)
-        return self.pend(call, function, width, *operands)
+        operands = [self._operand(argument, call) for argument in arguments]
+        return self.pend(call, function, width_of(call), *operands)
 
     def pend(self, call: Call, function: str, width: int, *operands: Value) -> Pending:
         """Return a pending call on operands that were checked."""
         ready = tuple(self._of_width(operand, width) for operand in operands)
         return Pending(function, ready, width, id(call), self.readers.get(id(call), frozenset()))
 
-    def _check_operand(self, call: Call, operand: Value, width: int) -> None:
-        if isinstance(operand, Pending):
-            fits = operand.width in (1, width)
-        elif operand.form == "row":
+    def _operand(self, argument: Any, call: Call) -> Value:
+        """Return an operand of an element-wise call, if it is broadcast in a way known here."""
+        value, width = self.value(argument, call), width_of(call)
+        if isinstance(value, Place) and value.form == "number":
+            return value
+        if isinstance(value, Place) and value.form == "row":
             # A row meets tiles along the last axis only.
-            fits = operand.width == 1 or operand.width == width == call.shape[-1]
+            fits = value.width == 1 or value.width == width == call.shape[-1]
         else:
-            fits = operand.form == "number" or (
-                operand.form in ("tile", "column")
-                and operand.width in (1, width)
-                and not operand.transposed
+            # Columns stand beside rows: axes in another number would be other examples.
+            in_rows = isinstance(value, Pending) or (
+                value.form in ("tile", "column") and not value.transposed
             )
+            fits = in_rows and value.width in (1, width)
+            fits = fits and len(argument.shape) == len(call.shape)
         if not fits:
             raise self.no_kernel(call)
+        return value
 
     def _of_width(self, operand: Value, width: int) -> Value:
         """Return an operand that a chain of this width can take."""
@@ -311,8 +309,9 @@ class StepLowering:
                 raise NotNativeError(f"the layer's state {leaf.name}, which a step changes")
             place = self.force(self.values[id(node)])
             segment = self.layout.padded.segments[self.layout.parameters[name]]
-            fits = place.rows * place.width == segment.rows * segment.width
-            if not isinstance(place.memory, Total) or not fits or place.transposed:
+            has_shape = (place.rows, place.width) == (segment.rows, segment.width)
+            is_turned = place.transposed and place.rows > 1
+            if not isinstance(place.memory, Total) or not has_shape or is_turned:
                 raise NotNativeError(f"the gradient of {name}, which is not a sum over examples")
             place.memory.offsets.append(segment.padded_start * self.itemsize)
 
@@ -321,6 +320,8 @@ class StepLowering:
     def value(self, argument: Any, call: Call) -> Value:
         """Return what an argument was turned into."""
         if isinstance(argument, Node):
+            if id(argument) not in self.values:  # random numbers, used in an unknown way
+                raise self.no_kernel(call)
             return self.values[id(argument)]
         number = known_number(argument)
         if number is None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from typegrad.engines.compiled.layout import aligned_zeros, padded
 from typegrad.engines.compiled.program import ABSOLUTE, Operand
-from typegrad.types import Vector
+from typegrad.types import Array
 
 
 class Constants:
@@ -19,6 +19,7 @@ class Constants:
         self._lanes = lanes
         self._kept: list[Any] = []
         self._numbers: dict[str, Operand] = {}
+        self._copies: list[tuple[Array, Array]] = []
 
     def number(self, value: float) -> Operand:
         """Return a vector of one number."""
@@ -29,13 +30,21 @@ class Constants:
 
     def row(self, value: float, count: int) -> Operand:
         """Return a row of one number."""
-        return self.vector(np.full(count, value, self._dtype))
-
-    def vector(self, values: Vector) -> Operand:
-        """Return a copy of a row."""
-        row = aligned_zeros(padded(values.size, self._lanes), self._dtype)
-        row[: values.size] = values
+        row = aligned_zeros(padded(count, self._lanes), self._dtype)
+        row[...] = value
         return self._keep(row)
+
+    def copy_of(self, values: Array) -> Operand:
+        """Return a copy of a row that `refresh` brings up to date."""
+        row = aligned_zeros(padded(values.size, self._lanes), self._dtype)
+        self._copies.append((row[: values.size], values))
+        self.refresh()
+        return self._keep(row)
+
+    def refresh(self) -> None:
+        """Copy what was copied once more: it may have changed."""
+        for copy, values in self._copies:
+            copy[...] = values.reshape(-1)
 
     def matrix(self, rows: int, stride: int) -> Operand:
         """Return zeros, for what is computed anew for each step."""

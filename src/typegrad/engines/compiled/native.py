@@ -126,6 +126,7 @@ class NativeStep:
 
     def programs(self, data: TrainingData) -> Programs:
         """Return the programs for this data; they are kept until other data comes."""
+        self._constants.refresh()
         key = (data.inputs, data.targets, data.weights)
         if self._programs is None or any(
             mine is not theirs for mine, theirs in zip(self._programs[0], key, strict=True)
@@ -140,7 +141,7 @@ class NativeStep:
         for name, place in self.lowered.sources.items():
             array = arrays[name]
             if array is not None:
-                rows = np.ascontiguousarray(array).reshape(len(array), -1)
+                rows = np.ascontiguousarray(array, self._layout.dtype).reshape(len(array), -1)
                 sources.append(rows)
                 gathering.append(self._gather(place, rows))
             if name == "weights":

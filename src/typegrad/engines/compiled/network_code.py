@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from typegrad.engines.base import StepSettings, TrainingData, never
+from typegrad.engines.compiled.graph_facts import NotNativeError
 from typegrad.engines.compiled.layout import PaddedParameters, aligned_zeros
 from typegrad.engines.compiled.library import Library
-from typegrad.engines.compiled.lowering import NotNativeError, StepLayout
+from typegrad.engines.compiled.lowering import StepLayout
 from typegrad.engines.compiled.native import (
     FACTOR,
     SHARE,
@@ -22,10 +23,11 @@ from typegrad.engines.compiled.native import (
 )
 from typegrad.engines.compiled.program import WORKSPACE, Operand
 from typegrad.engines.compiled.runner import Runner, double_bits
+from typegrad.engines.compiled.traced_step import TracedStep
 from typegrad.engines.compiled.updates import Clipping, LoweredUpdate, lower_update
-from typegrad.engines.planned_step import StepTracer, UpdateArrays, trace_update
+from typegrad.engines.planned_step import UpdateArrays, trace_update
 from typegrad.optimizers import FullBatchOptimizer, Optimizer
-from typegrad.tracing import Graph, TraceError
+from typegrad.tracing import TraceError
 from typegrad.types import IntArray, Vector
 
 if TYPE_CHECKING:
@@ -50,14 +52,6 @@ WORK_PER_CALL = 200_000_000
 
 WORK_PER_STEP, WORK_PER_PARAMETER = 5_000, 20
 """What a step and its update cost besides, in multiply-adds."""
-
-
-@dataclass(frozen=True)
-class TracedStep:
-    """A step's graph, and the number of examples in it, which no array has as another length."""
-
-    graph: Graph
-    batch: int
 
 
 @dataclass(frozen=True)
@@ -284,25 +278,3 @@ class NetworkCode:
         for column, scalar in enumerate(scalars):
             table[: len(steps.rates), column] = scalar.evaluate(values)
         return table
-
-
-def trace_step(network: NeuralNetwork, data: TrainingData, tracer: StepTracer) -> TracedStep:
-    """Trace a step on a number of examples that no array has as another length.
-
-    Raises
-    ------
-    TraceError, NotNativeError
-        If it cannot be traced; says why.
-    """
-    taken = {length for parameter in network.parameters.values() for length in parameter.shape}
-    taken |= {*data.inputs.shape[1:], *data.targets.shape[1:]}
-    batch = next(count for count in range(61, 61 + len(taken) + 1) if count not in taken)
-    example = TrainingData(
-        np.resize(data.inputs, (batch, *data.inputs.shape[1:])),
-        np.resize(data.targets, (batch, *data.targets.shape[1:])),
-        np.ones(batch, network.dtype),
-    )
-    graph = tracer.trace(example, 1, True)
-    for culprit, reason in tracer.reasons.values():
-        raise NotNativeError(f"{culprit} ({reason})")
-    return TracedStep(graph, batch)

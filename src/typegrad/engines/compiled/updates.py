@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 
 from typegrad.engines.compiled.chain import SCALAR, VECTOR, Chain, ChainBuilder, Term
-from typegrad.engines.compiled.graph_facts import known_number, name_of
+from typegrad.engines.compiled.graph_facts import NotNativeError, known_number, name_of
 from typegrad.engines.compiled.handlers import elementwise_function
-from typegrad.engines.compiled.lowering import NotNativeError
 from typegrad.engines.compiled.program import (
     BLOCK,
     SCALARS,
