@@ -22,6 +22,8 @@ EXACT: dict[str, Callable[..., Any]] = {
     "sign": np.sign,
     "floor": np.floor,
     "reciprocal": lambda a: 1 / a,
+    "inverse_root": lambda a: 1 / np.sqrt(a),
+    "inverse_square": lambda a: 1 / (a * a),
     "add": np.add,
     "subtract": np.subtract,
     "multiply": np.multiply,

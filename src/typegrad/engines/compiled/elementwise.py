@@ -63,6 +63,8 @@ FUNCTIONS: Mapping[str, VectorFunction] = {
     "cube": _power(3),
     "fourth_power": _power(4),
     "reciprocal": lambda v, a: v.divide(v.constant(1.0), a),
+    "inverse_root": lambda v, a: v.divide(v.constant(1.0), v.sqrt(a)),
+    "inverse_square": lambda v, a: v.divide(v.constant(1.0), v.multiply(a, a)),
     "sign": _sign,
     "floor": Vectors.floor,
     "exp": vector_math.exp,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count, islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +18,9 @@ from typegrad.tracing.graph import operands
 if TYPE_CHECKING:
     from typegrad.network import NeuralNetwork
 
-_FIRST_TRIED = 61
+_FIRST_TRIED, _TRIED = 61, 3
+"""Numbers of examples that are tried: two must not happen to be another length as well."""
+
 _OF_SHAPES = frozenset({"reshape", "fill", "zero_gradient", "broadcast_to", "uniform"})
 """Functions whose integers are lengths of axes."""
 
@@ -40,10 +43,13 @@ def trace_step(network: NeuralNetwork, data: TrainingData, tracer: StepTracer) -
     TraceError, NotNativeError
         If it cannot be traced, or if the formulas use the number of examples; says where.
     """
-    sizes = _unused_lengths(network, data)
-    one, other = (_trace_with(next(sizes), network, data, tracer) for _ in range(2))
-    while not _is_clear(one):
-        one, other = other, _trace_with(next(sizes), network, data, tracer)
+    traced = [
+        _trace_with(batch, network, data, tracer)
+        for batch in islice(_unused_lengths(network, data), _TRIED)
+    ]
+    one, other = sorted(traced, key=_is_clear)[-2:]
+    if not _is_clear(one):
+        raise NotNativeError("arrays whose columns are examples")
     difference = _first_difference(one, other)
     if difference is not None:
         raise NotNativeError(f"{difference}, which uses the number of examples")
@@ -54,9 +60,7 @@ def _unused_lengths(network: NeuralNetwork, data: TrainingData) -> Iterator[int]
     """Give numbers that no parameter and no input has as a length."""
     taken = {length for parameter in network.parameters.values() for length in parameter.shape}
     taken |= {*data.inputs.shape[1:], *data.targets.shape[1:]}
-    return (
-        count for count in range(_FIRST_TRIED, _FIRST_TRIED + len(taken) + 50) if count not in taken
-    )
+    return (number for number in count(_FIRST_TRIED) if number not in taken)
 
 
 def _trace_with(
