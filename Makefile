@@ -24,7 +24,7 @@ lint: $(TEST_VENV)/installed
 
 types: $(TEST_VENV)/installed
 	$(TEST)/mypy src tests examples
-	$(TEST)/pyright
+	$(TEST)/pyright --pythonpath $(TEST)/python
 
 $(TRAIN_VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(TRAIN_VENV)

@@ -365,3 +365,14 @@ class TestScalers:
         np.testing.assert_array_equal(network.prepare_targets([1, 2]), [1.0, 2.0])
         location, scale = network.target_location_and_scale()
         assert (location.tolist(), scale.tolist()) == ([0.0], [1.0])
+
+
+def test_predictions_keep_the_digits_of_a_large_target() -> None:
+    offset = 1e9  # float32 numbers of this size lie 64 apart
+    y = offset + np.linspace(-100.0, 100.0, 50).reshape(-1, 1)
+    network = tg.NeuralNetwork(
+        tg.Dense(1, 1), loss=tg.MSELoss(), target_scaler=tg.Standardizer().fit(y)
+    )
+    network.load_state_dict({"0.weight": np.ones((1, 1)), "0.bias": np.zeros(1)})
+    z = (y - y.mean()) / y.std()
+    np.testing.assert_allclose(network.predict(z), y, rtol=0, atol=1e-4)

@@ -142,7 +142,8 @@ class NeuralNetwork:
         Returns
         -------
         ndarray
-            What the loss says the outputs mean, of the network's dtype: for most losses the
+            What the loss says the outputs mean, of the network's dtype, or of float64 where a
+            target scaler was undone: for most losses the
             predicted targets (n, out_features), for `GaussianNLLLoss` means and standard
             deviations, for `PoissonNLLLoss` rates, for `CrossEntropyLoss` probabilities.
 
@@ -195,10 +196,8 @@ class NeuralNetwork:
         """Of each target column: the network is trained on (target - location) / scale."""
         if self.target_scaler is None:
             return np.zeros(1, self.dtype), np.ones(1, self.dtype)
-        return (
-            self.target_scaler.mean.astype(self.dtype),
-            self.target_scaler.scale.astype(self.dtype),
-        )
+        # In float64: where the mean is large, float32 could not hold what it is added to.
+        return self.target_scaler.mean, self.target_scaler.scale
 
     def state_dict(self) -> dict[str, AnyArray]:
         """Copies of all parameters and buffers by name."""

@@ -201,12 +201,12 @@ def test_predict(capsys: pytest.CaptureFixture[str]) -> None:
     rows = list(csv.reader(io.StringIO(printed)))
     assert rows[0] == ["price"]
     expected = load("model.safetensors", TableModel).predict(tg.read_table(data))
-    np.testing.assert_array_equal(np.array(rows[1:], np.float32), expected)
+    np.testing.assert_array_equal(np.array(rows[1:], np.float64), expected)
     assert main(["predict", "model.safetensors", data, "--output", "p.csv"]) == 0
     assert capsys.readouterr().out == ""
     assert Path("p.csv").read_text() == printed
     table = tg.read_table("p.csv")
-    np.testing.assert_array_equal(table["price"].astype(np.float32)[:, None], expected)
+    np.testing.assert_array_equal(table["price"][:, None], expected)
 
 
 def test_predict_writes_a_column_for_each_output(capsys: pytest.CaptureFixture[str]) -> None:

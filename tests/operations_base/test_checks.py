@@ -13,7 +13,7 @@ import pytest
 
 import typegrad as tg
 from typegrad.errors import DTypeError, ShapeError, StateError
-from typegrad.operations.base import sum_to_shape
+from typegrad.operations.broadcasting import sum_to_shape
 from typegrad.types import Array, Shape
 
 

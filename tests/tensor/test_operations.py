@@ -28,7 +28,7 @@ from typegrad.operations import (
     Tanh,
     UnaryOperation,
 )
-from typegrad.operations.base import observe_operations
+from typegrad.operations.observing import observe_operations
 from typegrad.operations.parameter import Parameter
 from typegrad.tensor import Tensor
 from typegrad.types import Array, Shape

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from typegrad.layers import named_parts
-from typegrad.operations.base import Operation, observe_operations
+from typegrad.operations.base import Operation
+from typegrad.operations.observing import observe_operations
 from typegrad.types import Array
 
 if TYPE_CHECKING:

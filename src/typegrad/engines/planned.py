@@ -17,7 +17,7 @@ from typegrad.engines.planned_options import Options
 from typegrad.engines.planned_plan import Plan, ScalarSlots
 from typegrad.engines.planned_step import RunMode, StepTracer, Uniform, UpdateArrays, trace_update
 from typegrad.layers.mode import INFERENCE
-from typegrad.operations.base import is_observed
+from typegrad.operations.observing import is_observed
 from typegrad.optimizers import FullBatchOptimizer, Optimizer
 from typegrad.tracing import Graph, TraceError
 from typegrad.tracing.primitives import GuardFailed, Opaque, Ufunc

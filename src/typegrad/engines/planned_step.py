@@ -13,7 +13,8 @@ from typegrad.engines.base import TrainingData
 from typegrad.engines.planned_comparison import first_difference
 from typegrad.errors import TypegradError
 from typegrad.layers import Layer, Mode, named_parts
-from typegrad.operations.base import Operation, without_observer
+from typegrad.operations.base import Operation
+from typegrad.operations.observing import without_observer
 from typegrad.optimizers import Optimizer
 from typegrad.tracing import (
     Call,

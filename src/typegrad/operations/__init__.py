@@ -22,7 +22,6 @@ from typegrad.operations.base import (
     Operation,
     ParameterOperation,
     UnaryOperation,
-    observe_operations,
 )
 from typegrad.operations.diagonal import Diagonal, DiagonalMatrix, Trace, Tril, Triu
 from typegrad.operations.elementwise import (
@@ -54,6 +53,7 @@ from typegrad.operations.linalg import (
 from typegrad.operations.linear import Linear, MatMul, WeightMultiply
 from typegrad.operations.lookup import Lookup, LookupColumns
 from typegrad.operations.normalization import Normalize, NormalizeWith
+from typegrad.operations.observing import observe_operations
 from typegrad.operations.parameter import FlatParameters, Parameter
 from typegrad.operations.powers import LogAddExp, LogSumExp, Power
 from typegrad.operations.products import Dot, Einsum, Outer, Tensordot

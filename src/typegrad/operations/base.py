@@ -8,54 +8,19 @@ broadcasting, and name the operation and the operand when something does not fit
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import Any, ClassVar, Generic, final
 
 import numpy as np
 from typing_extensions import TypeVarTuple
 
 from typegrad.errors import DTypeError, ShapeError, StateError
+from typegrad.operations.broadcasting import sum_to_shape
+from typegrad.operations.observing import current_observer
 from typegrad.operations.parameter import Parameter
 from typegrad.types import Array, Shape
 
-Observer = Callable[["Operation", str, tuple[Array, ...], Array], None]
-"""Called as ``observer(operation, "forward" | "backward", inputs, result)``."""
-
 # As dtypes and not as classes: comparing those with an array's dtype takes far longer.
 _FLOATING = (np.dtype(np.float32), np.dtype(np.float64))
-
-_observer: ContextVar[Observer | None] = ContextVar("operation_observer", default=None)
-
-
-@contextmanager
-def observe_operations(observer: Observer) -> Iterator[None]:
-    """Let `observer` see every operation that runs inside the ``with`` block.
-
-    It is called after each ``forward`` (inputs, output) and for each gradient that
-    ``backward`` computes ((output_grad,), gradient).
-    """
-    token = _observer.set(observer)
-    try:
-        yield
-    finally:
-        _observer.reset(token)
-
-
-@contextmanager
-def without_observer() -> Iterator[None]:
-    """Hide what runs inside the ``with`` block from `observe_operations`."""
-    token = _observer.set(None)
-    try:
-        yield
-    finally:
-        _observer.reset(token)
-
-
-def is_observed() -> bool:
-    """Whether `observe_operations` is in force."""
-    return _observer.get() is not None
 
 
 class Operation(ABC):
@@ -160,7 +125,7 @@ class Operation(ABC):
                 f"inputs of shapes {', '.join(str(x.shape) for x in inputs)}"
             )
         self._check_dtype(None, output, inputs[-1])
-        if (observer := _observer.get()) is not None:
+        if (observer := current_observer.get()) is not None:
             observer(self, "forward", inputs, output)
         return output
 
@@ -230,7 +195,7 @@ class Operation(ABC):
                 f"expected the shape of that input, {target.shape}"
             )
         self._check_dtype(index, grad, target)
-        if (observer := _observer.get()) is not None:
+        if (observer := current_observer.get()) is not None:
             observer(self, "backward", (output_grad,), grad)
         return grad
 
@@ -518,23 +483,3 @@ def require_floating(operation: object, operand: str, x: Array) -> None:
             f"{operation}: {operand} has dtype {dtype}; expected float32 or float64, "
             "convert it with .astype()"
         )
-
-
-def sum_to_shape(grad: Array, shape: Shape) -> Array:
-    """Sum `grad` over the axes along which an array of `shape` was broadcast to it.
-
-    A `grad` that `shape` cannot be broadcast to keeps another shape, for the caller to report.
-    """
-    added = grad.ndim - len(shape)
-    if added < 0:
-        return grad
-    stretched = tuple(
-        axis + added
-        for axis, length in enumerate(shape)
-        if length == 1 and grad.shape[axis + added] != 1
-    )
-    if not stretched:
-        in_front: Array = np.sum(grad, axis=tuple(range(added))) if added else grad
-        return in_front
-    total: Array = np.sum(grad, axis=tuple(range(added)) + stretched, keepdims=True)
-    return np.reshape(total, total.shape[added:])

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from typegrad.errors import ShapeError
-from typegrad.operations.base import ElementwiseOperation, UnaryOperation, sum_to_shape
+from typegrad.operations.base import ElementwiseOperation, UnaryOperation
+from typegrad.operations.broadcasting import sum_to_shape
 from typegrad.types import Array, Shape
 
 

@@ -7,7 +7,8 @@ from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any
 
 from typegrad.errors import StateError
-from typegrad.operations.base import Operation, sum_to_shape
+from typegrad.operations.base import Operation
+from typegrad.operations.broadcasting import sum_to_shape
 
 if TYPE_CHECKING:
     from typegrad.tensor.tensor import Tensor
