@@ -16,7 +16,7 @@ from typegrad.engines import CompiledEngine, EagerEngine, Engine, StepSettings, 
 from typegrad.engines.compiled import llvm, network_code
 from typegrad.engines.compiled.library import library_for
 from typegrad.errors import MissingExtraError, NumericalError
-from typegrad.operations.base import observe_operations
+from typegrad.operations.observing import observe_operations
 from typegrad.types import Array, Vector
 
 

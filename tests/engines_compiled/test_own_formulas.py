@@ -86,14 +86,16 @@ def test_native(name: str, dtype: str, rows: int) -> None:
 
 
 REFUSED: dict[str, tuple[Callable[[Any], Any], str]] = {
-    "a power": (lambda x: (x * x) ** 1.5, "power of shape (61, 5)"),
-    "a sine": (np.sin, "sin of shape (61, 5)"),
-    "another dtype": (lambda x: x.astype(np.float64).astype(x.dtype), "astype of shape (61, 5)"),
-    "an integer": (lambda x: x * np.floor(x).astype(np.int64).astype(x.dtype), "astype of shape"),
+    "a power": (lambda x: (x * x) ** 1.5, "power of shape (n, 5)"),
+    "a sine": (np.sin, "sin of shape (n, 5)"),
+    "another dtype": (lambda x: x.astype(np.float64).astype(x.dtype), "astype of shape (n, 5)"),
+    "an integer": (
+        lambda x: x * np.floor(x).astype(np.int64).astype(x.dtype), "astype of shape",
+    ),
     "a mean over examples": (
         lambda x: x - np.mean(x, axis=0), "divide in Formula(), which uses the number of examples",
     ),
-    "a sum over examples": (lambda x: x - np.sum(x, axis=0), "subtract of shape (61, 5)"),
+    "a sum over examples": (lambda x: x - np.sum(x, axis=0), "subtract of shape (n, 5)"),
     "the number of examples": (
         lambda x: x / len(x), "divide in Formula(), which uses the number of examples",
     ),
@@ -102,19 +104,21 @@ REFUSED: dict[str, tuple[Callable[[Any], Any], str]] = {
         "multiply in Formula(), which uses the number of examples",
     ),
     "other functions for many examples": (
-        lambda x: np.exp(x) if len(x) > 61 else x, "the network, which uses the number of examples",
+        lambda x: np.exp(x) if len(x) > 100 else x,
+        "the network, which uses the number of examples",
     ),
     "every second column": (
-        lambda x: np.concatenate([x[:, ::2], x[:, 1::2]], axis=1), "getitem of shape (61, 3)",
+        lambda x: np.concatenate([x[:, ::2], x[:, 1::2]], axis=1), "getitem of shape (n, 3)",
     ),
     "other examples": (lambda x: x + x[:1], "getitem of shape (1, 5)"),
     "an array of columns": (lambda x: x[:, [4, 3, 2, 1, 0]], "a constant array of shape (5,)"),
     "examples that are concatenated": (
-        lambda x: np.concatenate([x, x], axis=0)[:, :5].reshape(2, -1, 5)[1], "concatenate of shape (122, 5)",
+        lambda x: np.concatenate([x, x], axis=0)[:, :5].reshape(2, -1, 5)[1],
+        "arrays whose columns are examples",
     ),
     "a smallest element": (lambda x: x - np.min(x, axis=1, keepdims=True), "minimum.reduce"),
     "the whole sum": (lambda x: x + np.sum(x), "add.reduce of shape ()"),
-    "a product of examples": (lambda x: x @ (x.T @ x), "matmul of shape (61, 5)"),
+    "a product of examples": (lambda x: x @ (x.T @ x), "matmul of shape (n, 5)"),
     "a table": (
         lambda x: x @ np.eye(5, dtype=x.dtype), "a constant array of shape (5, 5) and float32",
     ),
@@ -122,7 +126,7 @@ REFUSED: dict[str, tuple[Callable[[Any], Any], str]] = {
         lambda x: np.where(np.arange(5) > 2, x, -x), "a constant array of shape (5,) and bool",
     ),
     "a reshaping": (
-        lambda x: (x.reshape(-1, 1) * 2.0).reshape(x.shape), "reshape of shape (305, 1)",
+        lambda x: (x.reshape(-1, 1) * 2.0).reshape(x.shape), "reshape of shape (5n, 1)",
     ),
     "a turned array": (lambda x: (x.T + 0.5).T, "arrays whose columns are examples"),
     "turned by name": (lambda x: np.transpose(np.transpose(x, (-1, 0)), (-1, 0)), "transpose"),
@@ -130,12 +134,12 @@ REFUSED: dict[str, tuple[Callable[[Any], Any], str]] = {
         lambda x: x * np.sum(x, axis=1)[None, :5].reshape(-1)[:1], "getitem of shape (1, 5)",
     ),
     "a sum with a start": (
-        lambda x: x + np.sum(x, axis=1, keepdims=True, initial=1.0), "add.reduce of shape (61, 1)",
+        lambda x: x + np.sum(x, axis=1, keepdims=True, initial=1.0), "add.reduce of shape (n, 1)",
     ),
-    "a cumulative sum": (lambda x: np.cumsum(x, axis=1), "add.accumulate of shape (61, 5)"),
-    "an unknown function": (lambda x: np.sort(x, axis=1), "sort of shape (61, 5)"),
+    "a cumulative sum": (lambda x: np.cumsum(x, axis=1), "add.accumulate of shape (n, 5)"),
+    "an unknown function": (lambda x: np.sort(x, axis=1), "sort of shape (n, 5)"),
     "an empty slice": (
-        lambda x: np.concatenate([x, x[:, 5:]], axis=1), "getitem of shape (61, 0)",
+        lambda x: np.concatenate([x, x[:, 5:]], axis=1), "getitem of shape (n, 0)",
     ),
 }  # fmt: skip
 
@@ -253,7 +257,7 @@ class Powered(tg.Optimizer):
     """An optimizer with a function that chains lack, or that sums."""
 
     learning_rate: float | tg.schedules.Schedule = 0.1
-    kind: str = "power"
+    formula: str = "power"
 
     def init(self, parameters: Any) -> dict[str, Any]:
         return {}
@@ -261,18 +265,18 @@ class Powered(tg.Optimizer):
     def update(
         self, parameters: Any, gradient: Any, state: Any, learning_rate: float, step: int
     ) -> tuple[Any, dict[str, Any]]:
-        if self.kind == "zero":
+        if self.formula == "zero":
             return parameters * 0.0 + np.zeros_like(parameters), {}
-        if self.kind == "table":
+        if self.formula == "table":
             return parameters - learning_rate * np.sum(gradient * 0.001), {}
         return parameters - learning_rate * np.sign(gradient) * np.abs(gradient) ** 1.5, {}
 
 
 @pytest.mark.parametrize(
-    ("kind", "reason"), [("power", "power in the update"), ("table", "add.reduce in the update")]
+    ("formula", "reason"), [("power", "power in the update"), ("table", "add.reduce in the update")]
 )
-def test_refused_updates(kind: str, reason: str) -> None:
-    case = Case(optimizer=lambda: Powered(kind=kind))
+def test_refused_updates(formula: str, reason: str) -> None:
+    case = Case(optimizer=lambda: Powered(formula=formula))
     data = data_for(case, 20, "float32")
     compiled = train(case, CompiledEngine, data, 7)
     assert reason in compiled.notes[0]
@@ -281,7 +285,7 @@ def test_refused_updates(kind: str, reason: str) -> None:
 
 
 def test_an_update_that_writes_a_constant() -> None:
-    case = Case(optimizer=lambda: Powered(kind="zero"))
+    case = Case(optimizer=lambda: Powered(formula="zero"))
     data = data_for(case, 20, "float32")
     compiled = train(case, CompiledEngine, data, 7)
     assert compiled.notes == []

@@ -18,7 +18,7 @@ from typegrad.engines.compiled.traced_step import trace_step
 from typegrad.engines.planned import PlannedEngine, check_rows
 from typegrad.engines.planned_step import RunMode, StepTracer
 from typegrad.layers.mode import Mode
-from typegrad.operations.base import is_observed
+from typegrad.operations.observing import is_observed
 from typegrad.optimizers import FullBatchOptimizer, Optimizer
 from typegrad.tracing import TraceError
 from typegrad.types import IntArray, Vector

@@ -10,6 +10,7 @@ from typegrad.errors import TypegradError
 from typegrad.tracing import Call, Graph, Leaf, Node
 from typegrad.tracing.graph import operands
 from typegrad.tracing.primitives import Ufunc
+from typegrad.types import Shape
 
 
 class NotNativeError(TypegradError):
@@ -61,6 +62,19 @@ def width_of(node: Node) -> int:
     for length in node.shape[1:]:
         width *= length
     return width
+
+
+def shape_in_words(shape: Shape, batch: int) -> str:
+    """Write a shape with n for the number of examples, which is `batch` while tracing."""
+
+    def in_words(length: int) -> str:
+        times, rest = divmod(length, batch)
+        if rest or not length:
+            return str(length)
+        return "n" if times == 1 else f"{times}n"
+
+    lengths = [in_words(length) for length in shape]
+    return f"({', '.join(lengths)}{',' * (len(shape) == 1)})"
 
 
 def is_random(call: Call) -> bool:

@@ -42,7 +42,8 @@ OF_BOOLEANS: Mapping[str, str] = {
 """Ufuncs that chains have for booleans alone."""
 
 POWERS: Mapping[float, str] = {
-    -2.0: "inverse_square", -1.0: "reciprocal", -0.5: "inverse_root", 0.5: "sqrt", 1.0: "copy", 2.0: "square", 3.0: "cube", 4.0: "fourth_power",
+    -2.0: "inverse_square", -1.0: "reciprocal", -0.5: "inverse_root", 0.5: "sqrt",
+    1.0: "copy", 2.0: "square", 3.0: "cube", 4.0: "fourth_power",
 }  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from typegrad.engines.compiled.graph_facts import (
     known_number,
     name_of,
     readers_of,
+    shape_in_words,
     width_of,
 )
 from typegrad.engines.compiled.handlers import handler_for, lower_mask
@@ -335,4 +336,5 @@ class StepLowering:
     def no_kernel(self, call: Call) -> NotNativeError:
         """Return the error that names a call."""
         origin = "" if call.origin is None else f" in {call.origin}"
-        return NotNativeError(f"{name_of(call)} of shape {call.shape}{origin}")
+        shape = shape_in_words(call.shape, self.layout.batch)
+        return NotNativeError(f"{name_of(call)} of shape {shape}{origin}")

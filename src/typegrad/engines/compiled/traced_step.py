@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import count, islice
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,8 +18,12 @@ from typegrad.tracing.graph import operands
 if TYPE_CHECKING:
     from typegrad.network import NeuralNetwork
 
-_FIRST_TRIED, _TRIED = 61, 3
-"""Numbers of examples that are tried: two must not happen to be another length as well."""
+_TRIED = (5, 61, 1009)
+"""Numbers of examples that are tried, or the next that nothing else has as a length.
+
+They lie apart for formulas that differ between few examples and many, and they are three since
+one may happen to be the length of a result.
+"""
 
 _OF_SHAPES = frozenset({"reshape", "fill", "zero_gradient", "broadcast_to", "uniform"})
 """Functions whose integers are lengths of axes."""
@@ -43,24 +47,23 @@ def trace_step(network: NeuralNetwork, data: TrainingData, tracer: StepTracer) -
     TraceError, NotNativeError
         If it cannot be traced, or if the formulas use the number of examples; says where.
     """
-    traced = [
-        _trace_with(batch, network, data, tracer)
-        for batch in islice(_unused_lengths(network, data), _TRIED)
-    ]
-    one, other = sorted(traced, key=_is_clear)[-2:]
-    if not _is_clear(one):
+    traced = [_trace_with(batch, network, data, tracer) for batch in _unused_lengths(network, data)]
+    clear = [step for step in traced if _is_clear(step)]
+    if len(clear) < 2:
         raise NotNativeError("arrays whose columns are examples")
-    difference = _first_difference(one, other)
-    if difference is not None:
-        raise NotNativeError(f"{difference}, which uses the number of examples")
-    return one
+    for other in clear[1:]:
+        difference = _first_difference(clear[0], other)
+        if difference is not None:
+            raise NotNativeError(f"{difference}, which uses the number of examples")
+    return clear[0]
 
 
 def _unused_lengths(network: NeuralNetwork, data: TrainingData) -> Iterator[int]:
     """Give numbers that no parameter and no input has as a length."""
     taken = {length for parameter in network.parameters.values() for length in parameter.shape}
     taken |= {*data.inputs.shape[1:], *data.targets.shape[1:]}
-    return (number for number in count(_FIRST_TRIED) if number not in taken)
+    for start in _TRIED:
+        yield next(number for number in count(start) if number not in taken)
 
 
 def _trace_with(
