@@ -257,7 +257,7 @@ class Powered(tg.Optimizer):
     """An optimizer with a function that chains lack, or that sums."""
 
     learning_rate: float | tg.schedules.Schedule = 0.1
-    formula: str = "power"
+    variant: str = "power"
 
     def init(self, parameters: Any) -> dict[str, Any]:
         return {}
@@ -265,18 +265,18 @@ class Powered(tg.Optimizer):
     def update(
         self, parameters: Any, gradient: Any, state: Any, learning_rate: float, step: int
     ) -> tuple[Any, dict[str, Any]]:
-        if self.formula == "zero":
+        if self.variant == "zero":
             return parameters * 0.0 + np.zeros_like(parameters), {}
-        if self.formula == "table":
+        if self.variant == "table":
             return parameters - learning_rate * np.sum(gradient * 0.001), {}
         return parameters - learning_rate * np.sign(gradient) * np.abs(gradient) ** 1.5, {}
 
 
 @pytest.mark.parametrize(
-    ("formula", "reason"), [("power", "power in the update"), ("table", "add.reduce in the update")]
+    ("variant", "reason"), [("power", "power in the update"), ("table", "add.reduce in the update")]
 )
-def test_refused_updates(formula: str, reason: str) -> None:
-    case = Case(optimizer=lambda: Powered(formula=formula))
+def test_refused_updates(variant: str, reason: str) -> None:
+    case = Case(optimizer=lambda: Powered(variant=variant))
     data = data_for(case, 20, "float32")
     compiled = train(case, CompiledEngine, data, 7)
     assert reason in compiled.notes[0]
@@ -285,7 +285,7 @@ def test_refused_updates(formula: str, reason: str) -> None:
 
 
 def test_an_update_that_writes_a_constant() -> None:
-    case = Case(optimizer=lambda: Powered(formula="zero"))
+    case = Case(optimizer=lambda: Powered(variant="zero"))
     data = data_for(case, 20, "float32")
     compiled = train(case, CompiledEngine, data, 7)
     assert compiled.notes == []
