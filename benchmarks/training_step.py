@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     limit_threads(options.threads)
     description = describe_run(("numpy", "torch", "jax", "scikit-learn"))
     print_run(description)
-    workers = _start()
+    workers = _start(options.only)
     everything = []
     for network in options.network:
         for optimizer in options.optimizer:
@@ -70,6 +70,13 @@ def _parser() -> argparse.ArgumentParser:
     add("--steps", type=int, help="steps in an epoch (by batch size: 16 to 512)")
     add("--seed", type=int, default=0, help="of data, weights and order (0)")
     add(
+        "--only",
+        nargs="+",
+        default=[],
+        metavar="TEXT",
+        help="run those contestants whose names contain one of these",
+    )
+    add(
         "--processor-time",
         action="store_true",
         help="count the time that a process ran, not that in which it waited for a core: "
@@ -81,9 +88,10 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _start() -> list[Worker]:
+def _start(only: Sequence[str]) -> list[Worker]:
     workers = []
-    for worker in [Worker(entry) for entry in ROSTER]:
+    chosen = [each for each in ROSTER if not only or any(text in each.name for text in only)]
+    for worker in [Worker(entry) for entry in chosen]:
         entry = worker.entry
         try:
             worker.await_start()

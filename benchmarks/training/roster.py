@@ -7,6 +7,7 @@ from training.contestant import Entry
 ROSTER = (
     Entry("typegrad eager", "training.with_typegrad", "TypegradEager", "numpy"),
     Entry("typegrad planned", "training.with_typegrad", "TypegradPlanned", "numpy"),
+    Entry("typegrad compiled", "training.with_typegrad", "TypegradCompiled", "llvmlite"),
     Entry("PyTorch, fused optimizer", "training.with_pytorch", "PyTorchFused", "torch"),
     Entry("PyTorch, foreach optimizer", "training.with_pytorch", "PyTorchForeach", "torch"),
     Entry("JAX, jit per step", "training.with_jax", "JaxStep", "jax"),

@@ -9,7 +9,14 @@ import numpy as np
 import typegrad as tg
 from training.contestant import Contestant
 from training.problem import Floats, Problem
-from typegrad.engines import EagerEngine, Engine, PlannedEngine, StepSettings, TrainingData
+from typegrad.engines import (
+    CompiledEngine,
+    EagerEngine,
+    Engine,
+    PlannedEngine,
+    StepSettings,
+    TrainingData,
+)
 
 
 class TypegradContestant(Contestant):
@@ -63,3 +70,10 @@ class TypegradPlanned(TypegradContestant):
 
     def build_engine(self) -> Engine:
         return PlannedEngine(self.network, self.optimizer, StepSettings())
+
+
+class TypegradCompiled(TypegradContestant):
+    """The compiled engine."""
+
+    def build_engine(self) -> Engine:
+        return CompiledEngine(self.network, self.optimizer, StepSettings())

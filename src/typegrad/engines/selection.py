@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 from typegrad.engines.base import Engine, StepSettings
+from typegrad.engines.compiled import CompiledEngine
 from typegrad.engines.eager import EagerEngine
 from typegrad.engines.planned import PlannedEngine
 from typegrad.optimizers import FullBatchOptimizer, Optimizer
@@ -13,7 +15,7 @@ from typegrad.optimizers import FullBatchOptimizer, Optimizer
 if TYPE_CHECKING:
     from typegrad.network import NeuralNetwork
 
-EngineName: TypeAlias = Literal["auto", "eager", "planned"]
+EngineName: TypeAlias = Literal["auto", "eager", "planned", "compiled"]
 """What `Trainer` takes as its engine."""
 
 
@@ -30,20 +32,39 @@ def build_engine(
     optimizer: Optimizer | FullBatchOptimizer,
     settings: StepSettings,
     note: Callable[[str], None],
+    *,
+    threads: int | None = None,
 ) -> Engine:
     """Make an engine, and let `note` know which it is and why.
 
     Parameters
     ----------
     name
-        ``"auto"`` takes the planned engine: it needs no more than NumPy, and its numbers are
-        the eager engine's.
+        ``"auto"`` takes the compiled engine where its extra ``fast`` is installed, else the
+        planned one.
     note
-        Also hears, later on, of what could not be planned.
+        Also hears, later on, of what could not be compiled or planned.
+    threads
+        Of the compiled engine; None for the cores that the process may use.
+
+    Raises
+    ------
+    MissingExtraError
+        If the compiled engine is asked for and its extra is not installed.
     """
     if name == "eager":
         note("engine: eager, as asked for")
         return EagerEngine(network, optimizer, settings)
     why = "the fastest that is installed" if name == "auto" else "as asked for"
-    note(f"engine: planned, {why}")
-    return PlannedEngine(network, optimizer, settings, note)
+    if name == "planned" or (name == "auto" and find_spec("llvmlite") is None):
+        note(f"engine: planned, {why}")
+        return PlannedEngine(network, optimizer, settings, note)
+    try:
+        engine = CompiledEngine(network, optimizer, settings, note, threads=threads)
+    except (ImportError, OSError, RuntimeError) as error:
+        if name == "compiled":
+            raise
+        note(f"engine: planned, since the compiled one cannot start: {error}")
+        return PlannedEngine(network, optimizer, settings, note)
+    note(f"engine: compiled, {why}")
+    return engine

@@ -187,9 +187,9 @@ class Optimizer(BaseOptimizer):
         decayed, gradient = self._decay(parameters, gradient, learning_rate, decay_mask)
         return self.update(decayed, gradient, state, learning_rate, step)
 
-    def count_step(self) -> None:
-        """Note a step that an engine took by its own means."""
-        self._progress.steps += 1
+    def count_step(self, count: int = 1) -> None:
+        """Note a step, or several, that an engine took by its own means."""
+        self._progress.steps += count
 
     def reset(self) -> None:
         """Forget steps and state, as if the optimizer were new; a schedule keeps its own."""

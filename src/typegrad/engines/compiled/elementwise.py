@@ -1,0 +1,91 @@
+"""Element-wise functions: what a chain is made of, by the names that programs use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from typegrad.engines.compiled import vector_math
+from typegrad.engines.compiled.code import Value
+from typegrad.engines.compiled.vector import VectorFunction, Vectors
+
+
+def _flag(relation: str) -> VectorFunction:
+    """Comparison whose result is 1.0 or 0.0: what LLVM makes of it when it is used is a bit."""
+
+    def compare(v: Vectors, a: Value, b: Value) -> Value:
+        return v.select(v.compare(relation, a, b), v.constant(1.0), v.constant(0.0))
+
+    return compare
+
+
+def _sign(v: Vectors, a: Value) -> Value:
+    zero = v.constant(0.0)
+    below = v.select(v.compare("<", a, zero), v.constant(-1.0), zero)
+    sign = v.select(v.compare(">", a, zero), v.constant(1.0), below)
+    return v.select(v.is_nan(a), a, sign)
+
+
+def _where(v: Vectors, condition: Value, a: Value, b: Value) -> Value:
+    return v.select(v.compare("!=", condition, v.constant(0.0)), a, b)
+
+
+def _both(v: Vectors, a: Value, b: Value) -> Value:
+    zero, one = v.constant(0.0), v.constant(1.0)
+    return v.select(v.compare("!=", a, zero), v.select(v.compare("!=", b, zero), one, zero), zero)
+
+
+def _either(v: Vectors, a: Value, b: Value) -> Value:
+    zero, one = v.constant(0.0), v.constant(1.0)
+    return v.select(v.compare("!=", a, zero), one, v.select(v.compare("!=", b, zero), one, zero))
+
+
+def _not(v: Vectors, a: Value) -> Value:
+    zero = v.constant(0.0)
+    return v.select(v.compare("==", a, zero), v.constant(1.0), zero)
+
+
+def _power(exponent: int) -> VectorFunction:
+    def power(v: Vectors, a: Value) -> Value:
+        result = a
+        for _ in range(exponent - 1):
+            result = v.multiply(result, a)
+        return result
+
+    return power
+
+
+FUNCTIONS: Mapping[str, VectorFunction] = {
+    "copy": lambda v, a: a,
+    "negative": Vectors.negative,
+    "absolute": Vectors.absolute,
+    "sqrt": Vectors.sqrt,
+    "square": _power(2),
+    "cube": _power(3),
+    "fourth_power": _power(4),
+    "reciprocal": lambda v, a: v.divide(v.constant(1.0), a),
+    "inverse_root": lambda v, a: v.divide(v.constant(1.0), v.sqrt(a)),
+    "inverse_square": lambda v, a: v.divide(v.constant(1.0), v.multiply(a, a)),
+    "sign": _sign,
+    "floor": Vectors.floor,
+    "exp": vector_math.exp,
+    "expm1": vector_math.expm1,
+    "log": vector_math.log,
+    "log1p": vector_math.log1p,
+    "tanh": vector_math.tanh,
+    "add": Vectors.add,
+    "subtract": Vectors.subtract,
+    "multiply": Vectors.multiply,
+    "divide": Vectors.divide,
+    "maximum": Vectors.maximum,
+    "minimum": Vectors.minimum,
+    "greater": _flag(">"),
+    "greater_equal": _flag(">="),
+    "less": _flag("<"),
+    "less_equal": _flag("<="),
+    "equal": _flag("=="),
+    "not_equal": _flag("!="),
+    "logical_and": _both,
+    "logical_or": _either,
+    "logical_not": _not,
+    "where": _where,
+}

@@ -1,0 +1,183 @@
+"""The compiled engine: steps in native code."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from typegrad.engines.base import StepSettings, TrainingData, leave_gradient
+from typegrad.engines.compiled.graph_facts import NotNativeError
+from typegrad.engines.compiled.library import library_for
+from typegrad.engines.compiled.network_code import NetworkCode, Steps
+from typegrad.engines.compiled.traced_step import trace_step
+from typegrad.engines.planned import PlannedEngine, check_rows
+from typegrad.engines.planned_step import RunMode, StepTracer
+from typegrad.layers.mode import Mode
+from typegrad.operations.observing import is_observed
+from typegrad.optimizers import FullBatchOptimizer, Optimizer
+from typegrad.tracing import TraceError
+from typegrad.types import IntArray, Vector
+
+if TYPE_CHECKING:
+    from typegrad.network import NeuralNetwork
+
+logger = logging.getLogger("typegrad")
+
+
+class CompiledEngine(PlannedEngine):
+    """Runs epochs in native code, on all cores; what it cannot, the planned engine runs.
+
+    Its numbers differ from the eager engine's by rounding, and are the same to the last bit for
+    any number of threads.
+
+    Parameters
+    ----------
+    network, optimizer, settings, note
+        As for `PlannedEngine`.
+    threads
+        How many threads to use at most; None for the cores that the process may use.
+    """
+
+    name: ClassVar[str] = "compiled"
+
+    def __init__(
+        self,
+        network: NeuralNetwork,
+        optimizer: Optimizer | FullBatchOptimizer,
+        settings: StepSettings,
+        note: Callable[[str], None] = logger.info,
+        *,
+        threads: int | None = None,
+    ) -> None:
+        super().__init__(network, optimizer, settings, note)
+        self.threads = threads or usable_cores()
+        self._library = library_for(8 * network.dtype.itemsize, note)
+        self._code: NetworkCode | None = None
+        self._shapes: tuple[object, ...] = ()
+
+    def run_epoch(
+        self, data: TrainingData, permutation: IntArray, batch_size: int, learning_rates: Vector
+    ) -> Vector:
+        check_rows(permutation, len(data))
+        code = self._code_for(data)
+        optimizer = self.optimizer
+        # Elsewhere a step's gradient is native, and the rest as in the other engines.
+        is_whole = code is not None and code.has_update
+        is_plain = self.settings.synchronize is leave_gradient and bool(np.all(learning_rates >= 0))
+        if code is None or not (is_whole and is_plain) or isinstance(optimizer, FullBatchOptimizer):
+            return super().run_epoch(data, permutation, batch_size, learning_rates)
+        losses: Vector = np.zeros(len(learning_rates))
+        rows_per_step = min(batch_size * self.settings.accumulation_steps, len(permutation))
+        done = 0
+        while done < len(losses):
+            rows, rates = permutation[done * rows_per_step :], learning_rates[done:]
+            steps = Steps(data, rows, rows_per_step, rates, optimizer.steps)
+            taken, failed = self._take_steps(code, optimizer, steps, losses[done:])
+            done += taken
+            if not failed:
+                break
+            # The others name the culprit, or take the step if all is finite for them.
+            rows = permutation[done * rows_per_step : (done + 1) * rows_per_step]
+            rates = learning_rates[done : done + 1]
+            losses[done : done + 1] = super().run_epoch(data, rows, batch_size, rates)
+            done += 1
+        return losses[:done]
+
+    def accumulate(self, data: TrainingData, rows: IntArray, batch_size: int, step: int) -> float:
+        code = None if is_observed() else self._code_for(data)
+        if code is None:
+            return super().accumulate(data, rows, batch_size, step)
+        flat, vectors = self.network.flat, code.vectors
+        vectors.layout.spread(flat.values, vectors.values)
+        loss: Vector = np.zeros(1)
+        steps = Steps(data, rows, len(rows), np.zeros(1), step)
+        _, failed = code.run(steps, loss, self.threads, with_update=False)
+        if failed:
+            return super().accumulate(data, rows, batch_size, step)
+        vectors.layout.collect(vectors.grads, flat.grads)
+        return float(loss[0])
+
+    def _take_steps(
+        self, code: NetworkCode, optimizer: Optimizer, steps: Steps, losses: Vector
+    ) -> tuple[int, bool]:
+        """Take steps until all are done, one fails, or a stop is asked for."""
+        flat, vectors = self.network.flat, code.vectors
+        optimizer.prepare(flat.values)
+        state = optimizer.state_arrays
+        vectors.spread(flat.values, state)
+        should_stop = self.settings.should_stop
+        taken, failed = code.run(steps, losses, self.threads, should_stop=should_stop)
+        if not np.isfinite(vectors.values).all():
+            # An update made them so: the steps are taken anew, up to that one.
+            taken, failed = self._retake_steps(code, optimizer, steps, losses), True
+        vectors.collect(flat.values, state)
+        vectors.layout.collect(vectors.grads, flat.grads)
+        optimizer.count_step(taken)
+        return taken, failed
+
+    def _retake_steps(
+        self, code: NetworkCode, optimizer: Optimizer, steps: Steps, losses: Vector
+    ) -> int:
+        """Take the steps before the first one after which a parameter is not finite."""
+        flat, state = self.network.flat, optimizer.state_arrays
+
+        def are_finite_after(count: int) -> bool:
+            code.vectors.spread(flat.values, state)
+            code.run(replace(steps, rates=steps.rates[:count]), losses, self.threads)
+            return bool(np.isfinite(code.vectors.values).all())
+
+        # Once a parameter is not finite it stays so.
+        good, bad = 0, len(steps.rates)
+        while bad - good > 1:
+            middle = (good + bad) // 2
+            if are_finite_after(middle):
+                good = middle
+            else:
+                bad = middle
+        are_finite_after(good)
+        return good
+
+    # -- preparing ------------------------------------------------------------------
+
+    def _code_for(self, data: TrainingData) -> NetworkCode | None:
+        """Return native code for this network and data; None if there is none."""
+        arrays = (data.inputs, data.targets)
+        shapes = tuple((array.shape[1:], array.dtype) for array in arrays)
+        if self._shapes != shapes or self._options.changed():
+            self._shapes = shapes
+            self._code = self._compile(data)
+        return self._code
+
+    def _compile(self, data: TrainingData) -> NetworkCode | None:
+        tracer = StepTracer(self.network, RunMode(Mode(True)))
+        try:
+            for array in (data.inputs, data.targets):
+                if array.dtype != self.network.dtype:
+                    raise NotNativeError(f"data of {array.dtype}")
+            traced = trace_step(self.network, data, tracer)
+            code = NetworkCode(self.network, self.optimizer, self.settings, traced, self._library)
+        except (NotNativeError, TraceError) as error:
+            self._tell(f"the planned engine runs this network: there is no native code for {error}")
+            return None
+        self._options.remember(tracer.written)
+        problem = self._library.cache_problem
+        if problem is not None:
+            self._tell(f"native code could not be kept for the next process: {problem}")
+        if code.update_problem is not None:
+            self._tell(
+                f"{type(self.optimizer).__name__}'s update is not native, only the gradient is: "
+                f"{code.update_problem}"
+            )
+        return code
+
+
+def usable_cores() -> int:
+    """Return how many cores the process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

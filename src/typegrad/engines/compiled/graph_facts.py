@@ -1,0 +1,86 @@
+"""What lowering needs to know about a graph beforehand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from typegrad.errors import TypegradError
+from typegrad.tracing import Call, Graph, Leaf, Node
+from typegrad.tracing.graph import operands
+from typegrad.tracing.primitives import Ufunc
+from typegrad.types import Shape
+
+
+class NotNativeError(TypegradError):
+    """A graph has something that the compiled engine has no kernel for."""
+
+
+VIEWS = frozenset({"reshape", "astype", "swapaxes", "transpose", "getitem"})
+"""Functions whose result lies in their operand's memory."""
+
+
+def readers_of(graph: Graph) -> dict[int, frozenset[int]]:
+    """Ids of the calls that read each node, by itself or through a view.
+
+    What is an output or an update is read by "call" 0.
+    """
+    found: dict[int, set[int]] = {}
+    for node in [*graph.outputs.values(), *(node for _, node in graph.updates)]:
+        found.setdefault(id(node), set()).add(0)
+    for call in reversed(graph.calls):
+        through = found.get(id(call), set()) if is_view(call) else {id(call)}
+        for node in operands(call):
+            found.setdefault(id(node), set()).update(through)
+    return {key: frozenset(readers) for key, readers in found.items()}
+
+
+def is_view(call: Call) -> bool:
+    """Whether the call's result lies in its operand's memory, or is all but its operand."""
+    return name_of(call) in VIEWS
+
+
+def name_of(call: Call) -> str:
+    """Name of a call's function."""
+    return str(getattr(call.function, "__name__", call.function))
+
+
+def known_number(argument: Any) -> float | None:
+    """Value of a number, or of an array of equal numbers, that is known in advance."""
+    if isinstance(argument, bool | int | float):
+        return float(argument)
+    if isinstance(argument, Leaf) and argument.kind == "literal" and argument.array is not None:
+        first = float(argument.array.flat[0])
+        return first if (argument.array == first).all() else None
+    return None
+
+
+def width_of(node: Node) -> int:
+    """Floats in one example's row."""
+    width = 1
+    for length in node.shape[1:]:
+        width *= length
+    return width
+
+
+def shape_in_words(shape: Shape, batch: int) -> str:
+    """Write a shape with n for the number of examples, which is `batch` while tracing."""
+
+    def in_words(length: int) -> str:
+        times, rest = divmod(length, batch)
+        if rest or not length:
+            return str(length)
+        return "n" if times == 1 else f"{times}n"
+
+    lengths = [in_words(length) for length in shape]
+    return f"({', '.join(lengths)}{',' * (len(shape) == 1)})"
+
+
+def is_random(call: Call) -> bool:
+    """Whether it is a mask's random numbers, or their comparison with its rate."""
+    if name_of(call) == "uniform":
+        return True
+    first = call.arguments[0] if call.arguments else None
+    is_less = isinstance(call.function, Ufunc) and call.function.ufunc is np.less
+    return is_less and isinstance(first, Call) and is_random(first)

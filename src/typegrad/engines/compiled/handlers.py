@@ -1,0 +1,329 @@
+"""How each kind of call in a graph is lowered."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+
+from typegrad.engines.compiled.fusion import Pending, Value
+from typegrad.engines.compiled.graph_facts import is_random, known_number, name_of, width_of
+from typegrad.engines.compiled.layout import padded
+from typegrad.engines.compiled.program import Operand
+from typegrad.engines.compiled.schedule import Form, Place, Step, Total
+from typegrad.tracing import Call, Leaf, Node
+from typegrad.tracing.primitives import Ufunc
+
+if TYPE_CHECKING:
+    from typegrad.engines.compiled.lowering import StepLowering
+
+Handler: TypeAlias = Callable[["StepLowering", Call], Value]
+
+ELEMENTWISE: Mapping[str, str] = {
+    "true_divide": "divide",
+    **{
+        name: name
+        for name in (
+            "divide", "add", "subtract", "multiply", "maximum", "minimum", "greater",
+            "greater_equal", "less", "less_equal", "equal", "not_equal", "logical_and",
+            "logical_or", "logical_not", "negative", "absolute", "sqrt", "square", "reciprocal",
+            "sign", "floor", "exp", "expm1", "log", "log1p", "tanh",
+        )
+    },
+}  # fmt: skip
+"""Ufuncs, and the functions that chains have for them."""
+
+OF_BOOLEANS: Mapping[str, str] = {
+    "bitwise_and": "logical_and", "bitwise_or": "logical_or", "invert": "logical_not",
+}  # fmt: skip
+"""Ufuncs that chains have for booleans alone."""
+
+POWERS: Mapping[float, str] = {
+    -2.0: "inverse_square", -1.0: "reciprocal", -0.5: "inverse_root", 0.5: "sqrt",
+    1.0: "copy", 2.0: "square", 3.0: "cube", 4.0: "fourth_power",
+}  # fmt: skip
+
+
+def elementwise_function(call: Call) -> str | None:
+    """Return the chain's function for an element-wise call."""
+    function = call.function
+    if call.keywords:
+        return None
+    if isinstance(function, Ufunc):
+        name = function.ufunc.__name__
+        known = {**ELEMENTWISE, **OF_BOOLEANS} if call.dtype == np.bool_ else ELEMENTWISE
+        return known.get(name) if function.method == "__call__" else None
+    if name_of(call) == "where":
+        return "where"
+    if name_of(call) == "power":
+        exponent = known_number(call.arguments[1])
+        return None if exponent is None else POWERS.get(exponent)
+    return None
+
+
+def handler_for(call: Call) -> Handler | None:
+    """Return what lowers a call; None if nothing does."""
+    if isinstance(call.function, Ufunc):
+        if call.function.method == "reduce":
+            return lower_reduction
+        if call.function.ufunc.__name__ == "matmul":
+            return lower_product
+    if name_of(call) == "where" and _draws_mask(call):
+        return lower_mask
+    if elementwise_function(call) is not None:
+        return lower_elementwise
+    return _BY_NAME.get(name_of(call))
+
+
+def _draws_mask(call: Call) -> bool:
+    condition = call.arguments[0]
+    return isinstance(condition, Call) and is_random(condition) and len(condition.arguments) == 2
+
+
+def lower_elementwise(lowering: StepLowering, call: Call) -> Value:
+    """Note a function of elements; a bias joins the product that it is added to."""
+    function = elementwise_function(call)
+    assert function is not None
+    if function == "add":
+        sum_with_bias = _join_bias(lowering, call)
+        if sum_with_bias is not None:
+            return sum_with_bias
+    arguments = call.arguments[:1] if name_of(call) == "power" else call.arguments
+    return lowering.elementwise(function, call, arguments)
+
+
+def _join_bias(lowering: StepLowering, call: Call) -> Place | None:
+    """Let a product's sums begin with the bias, if the sum is all that reads it."""
+    product, bias = call.arguments
+    if not (isinstance(product, Call) and isinstance(bias, Leaf)):
+        return None
+    out, row = lowering.values[id(product)], lowering.values[id(bias)]
+    if not (isinstance(out, Place) and isinstance(row, Place) and row.form == "row"):
+        return None
+    assert isinstance(row.memory, Operand)
+    if row.width != out.width or lowering.readers[id(product)] != {id(call)}:
+        return None
+    step = lowering.schedule.steps[-1]
+    if step.outputs[0] is not out or step.start is None:
+        return None
+    step.start = row.memory
+    return out
+
+
+def lower_mask(lowering: StepLowering, call: Call) -> Place:
+    """Draw a random mask: a number where it is kept, else zero."""
+    condition, dropped, kept = call.arguments
+    uniform, rate = condition.arguments
+    rate_value, kept_value = known_number(rate), known_number(kept)
+    is_tile = call.shape[:1] == (lowering.layout.batch,) and len(call.shape) == 2
+    if known_number(dropped) != 0.0 or kept_value is None or rate_value is None or not is_tile:
+        raise lowering.no_kernel(call)
+    out = lowering.new_place(width_of(call))
+    threshold = math.ceil(rate_value * 2.0**53)
+    lowering.emit(
+        Step(
+            "mask", (out,), (lowering.number(kept_value),), out.width,
+            numbers=(len(lowering.result.masks), threshold),
+        )
+    )  # fmt: skip
+    lowering.result.masks.append(uniform.function.path)
+    return out
+
+
+def lower_product(lowering: StepLowering, call: Call) -> Value:
+    """Lower a matrix product: with a weight, its transpose, or of two tiles over examples."""
+    if any(len(argument.shape) != 2 for argument in call.arguments):
+        raise lowering.no_kernel(call)
+    left = lowering.place(call.arguments[0], call)
+    right = lowering.place(call.arguments[1], call)
+    is_rows = left.form in ("tile", "column")
+    if is_rows and left.transposed and right.form in ("tile", "column"):
+        return _weight_gradient(lowering, left, right)
+    if not is_rows or left.transposed or right.form not in ("row", "matrix"):
+        raise lowering.no_kernel(call)
+    left = lowering.packed(left)
+    width = width_of(call)
+    lowering.result.multiply_adds += left.width * width
+    if right.form == "matrix":
+        return _product_with_matrix(lowering, left, right, width)
+    if width > 1 or left.width == 1:
+        # The weight is one row: each example's number times it.
+        return lowering.pend(call, "multiply", width, left, replace(right, transposed=False))
+    out = lowering.new_place(1)
+    weight = replace(right, transposed=False)
+    lowering.emit(Step("row_dots", (out,), (left, weight), left.width, start=lowering.zeros))
+    return out
+
+
+def _product_with_matrix(lowering: StepLowering, left: Place, right: Place, width: int) -> Place:
+    out = lowering.new_place(width)
+    columns = padded(width, lowering.lanes)
+    if not right.transposed:
+        step = Step("product", (out,), (left, right), columns, numbers=(right.rows, left.stride, 1))
+        step.start = lowering.zeros
+    elif right.width >= lowering.layout.transposed_below:
+        weight = replace(right, transposed=False)
+        numbers = (right.rows,)
+        step = Step("product_transposed", (out,), (left, weight), right.width, numbers=numbers)
+    else:
+        copy = lowering.transposed_matrix(right)
+        step = Step("product", (out,), (left, copy), columns, numbers=(right.width, left.stride, 1))
+        step.start = lowering.zeros
+    lowering.emit(step)
+    return out
+
+
+def _weight_gradient(lowering: StepLowering, left: Place, right: Place) -> Place:
+    """Sum over the examples of left^T right."""
+    left, right = lowering.packed(left), lowering.packed(right)
+    lowering.result.multiply_adds += left.width * right.width
+    if right.width == 1:
+        left, right = right, left
+    columns = padded(right.width, lowering.lanes)
+    total = Place("sum", Total(columns), right.width, left.width)
+    lowering.emit(
+        Step(
+            "product", (total,), (left, right), columns, left.width,
+            numbers=(-1, 1, left.stride), accumulates=True,
+        )
+    )  # fmt: skip
+    return total
+
+
+def lower_reduction(lowering: StepLowering, call: Call) -> Value:
+    """Lower sums over examples, and sums and maxima along rows."""
+    name = name_of(call).removesuffix(".reduce")
+    axes = _axes(call)
+    source = lowering.value(call.arguments[0], call)
+    if isinstance(source, Place) and (source.form not in ("tile", "column") or source.transposed):
+        raise lowering.no_kernel(call)
+    rank = len(call.arguments[0].shape)
+    if not call.keywords.keys() <= {"axis", "keepdims"}:
+        raise lowering.no_kernel(call)
+    if name == "add" and axes == (0,):
+        return _sum_over_examples(lowering, source)
+    along_rows = axes == tuple(range(1, rank))
+    if not along_rows or name not in ("add", "maximum"):
+        raise lowering.no_kernel(call)
+    if source.width == 1:
+        return source
+    place = lowering.force(source)
+    out = lowering.new_place(1)
+    kernel = "row_sums" if name == "add" else "row_maxima"
+    lowering.emit(Step(kernel, (out,), (place,), place.width))
+    return out
+
+
+def _sum_over_examples(lowering: StepLowering, source: Value) -> Place:
+    columns = padded(source.width, lowering.lanes)
+    total = Place("sum", Total(columns), source.width)
+    if source.width == 1:
+        # At the end: what single columns need runs in one chain, if it can wait.
+        lowering.late_totals.append((total, source))
+        return total
+    place = lowering.force(source)
+    lowering.emit(Step("column_sums", (total,), (place,), columns, accumulates=True))
+    return total
+
+
+def lower_reshape(lowering: StepLowering, call: Call) -> Value:
+    """Lower what changes neither the numbers nor their order: reshape, astype."""
+    source = lowering.value(call.arguments[0], call)
+    # A sum over examples must be a row, since rows of a matrix have gaps between them.
+    is_same = isinstance(source, Place) and source.form == "sum" and source.rows == 1
+    if call.shape[:1] == (lowering.layout.batch,):
+        in_rows = isinstance(source, Pending) or (
+            source.form in ("tile", "column") and not source.transposed
+        )
+        is_same = in_rows and source.width == width_of(call)
+    if is_same:
+        return source
+    raise lowering.no_kernel(call)
+
+
+def lower_transposition(lowering: StepLowering, call: Call) -> Value:
+    """Lower swapaxes and transpose of two axes."""
+    source, *order = call.arguments
+    place = lowering.place(source, call)
+    if len(call.shape) != 2 or call.keywords or order not in _EXCHANGES:
+        raise lowering.no_kernel(call)
+    return replace(place, transposed=not place.transposed)
+
+
+def lower_getitem(lowering: StepLowering, call: Call) -> Value:
+    """Lower slices of columns, and added axes."""
+    source, index = call.arguments
+    value = lowering.value(source, call)
+    key = [part for part in index if part is not Ellipsis]
+    is_known = all(
+        part is None or (isinstance(part, slice) and part.step in (None, 1)) for part in key
+    )
+    if not is_known or key[:1] != [slice(None)] or source.shape[:1] != (lowering.layout.batch,):
+        raise lowering.no_kernel(call)
+    chosen = [part for part in key[1:] if part is not None]
+    if all(part == slice(None) for part in chosen):
+        return value
+    # What is taken of the last axis lies side by side, if the others have one element.
+    is_last = len(chosen) == len(source.shape) - 1 and width_of(source) == source.shape[-1]
+    if not is_last or width_of(call) != call.shape[-1] or width_of(call) == 0:
+        raise lowering.no_kernel(call)
+    place = lowering.force(value)
+    if place.transposed:
+        raise lowering.no_kernel(call)
+    start, stop, _ = chosen[-1].indices(place.width)
+    form: Form = "column" if stop - start == 1 else "tile"
+    offset = place.offset + start * lowering.itemsize
+    return replace(place, form=form, width=stop - start, offset=offset)
+
+
+def lower_concatenation(lowering: StepLowering, call: Call) -> Value:
+    """Lower np.concatenate along the columns."""
+    parts = [lowering.place(part, call) for part in call.arguments[0]]
+    if _axes(call) != (len(call.shape) - 1,) or width_of(call) != call.shape[-1]:
+        raise lowering.no_kernel(call)
+    if any(part.form not in ("tile", "column") or part.transposed for part in parts):
+        raise lowering.no_kernel(call)
+    starts = [sum(part.width for part in parts[:i]) for i in range(len(parts))]
+    # What is copied is whole vectors: a row needs room for what the last one has too much.
+    lanes = lowering.lanes
+    ends = [start + padded(part.width, lanes) for start, part in zip(starts, parts, strict=True)]
+    out = lowering.new_place(width_of(call), stride=padded(max(ends), lanes))
+    for start, part in zip(starts, parts, strict=True):
+        target = replace(out, width=part.width, offset=start * lowering.itemsize)
+        lowering.copy(part, target)
+    return out
+
+
+def lower_fill(lowering: StepLowering, call: Call) -> Value:
+    """Lower arrays of one number."""
+    number = known_number(call.arguments[1])
+    if number is None:
+        raise lowering.no_kernel(call)
+    return lowering.number(number)
+
+
+def _axes(call: Call) -> tuple[int, ...]:
+    axis = call.keywords.get("axis", 0)
+    source = call.arguments[0]
+    rank = len(source.shape) if isinstance(source, Node) else len(call.shape)
+    if axis is None:
+        return tuple(range(rank))
+    axes = axis if isinstance(axis, tuple) else (axis,)
+    return tuple(int(each) % max(rank, 1) for each in axes)
+
+
+_EXCHANGES: tuple[list[object], ...] = ([], [0, 1], [1, 0], [-1, -2], [-2, -1], [(1, 0)])
+"""Arguments with which swapaxes and transpose exchange two axes."""
+
+_BY_NAME: dict[str, Handler] = {
+    "reshape": lower_reshape,
+    "astype": lower_reshape,
+    "swapaxes": lower_transposition,
+    "transpose": lower_transposition,
+    "getitem": lower_getitem,
+    "concatenate": lower_concatenation,
+    "fill": lower_fill,
+}

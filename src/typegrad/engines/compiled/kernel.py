@@ -1,0 +1,103 @@
+"""Kernels: native functions that take an instruction and a frame."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from typegrad.engines.compiled.chain import VECTOR, Chain, Term
+from typegrad.engines.compiled.code import Code, Int, Value
+from typegrad.engines.compiled.elementwise import FUNCTIONS
+from typegrad.engines.compiled.program import (
+    COLUMNS,
+    OPERANDS,
+    ROW_COUNT,
+    ROWS,
+    TILE_ROWS,
+    TILE_SPAN,
+)
+from typegrad.engines.compiled.vector import Vectors
+
+
+class Kernel(Code):
+    """A native function that reads what to do from an instruction, with a frame's bases.
+
+    Attributes
+    ----------
+    v
+        Vectors of its float type.
+    rows, columns
+        As the instruction says.
+    """
+
+    def __init__(self, module: Any, name: str, bits: int, lanes: int) -> None:
+        super().__init__(module, name, 2)
+        self.v = Vectors(self, bits, lanes)
+        self.instruction, self.frame = self.arguments
+        frame_rows = self.read(self.frame, ROWS)
+        field = self.read(self.instruction, ROW_COUNT)
+        columns = self.read(self.instruction, COLUMNS)
+        rows = frame_rows.choose(field.equals(TILE_ROWS), field)
+        is_span = field.equals(TILE_SPAN)
+        span = (frame_rows * columns + (lanes - 1)) // lanes * lanes
+        self.rows = self.integer(1).choose(is_span, rows)
+        self.columns = span.choose(is_span, columns)
+
+    def operand(self, index: int) -> tuple[Int, Int]:
+        """Return the address of an operand, and the bytes from one of its rows to the next."""
+        first = OPERANDS + 3 * index
+        space, offset, stride = (self.read(self.instruction, first + i) for i in range(3))
+        base = self.read(self.frame + 8 * space)
+        return base + offset, stride * self.v.itemsize
+
+    def number(self, operands: int, index: int = 0) -> Int:
+        """Return a number that follows so many operands."""
+        return self.read(self.instruction, OPERANDS + 3 * operands + index)
+
+
+def emit_chain(module: Any, chain: Chain, bits: int, lanes: int) -> None:
+    """Write the native function of a chain: operands are the outputs, then the inputs.
+
+    An output may lie where an input lies: a vector's inputs are all read before its outputs are
+    written.
+    """
+    code = Kernel(module, chain.name, bits, lanes)
+    v = code.v
+    outputs = [code.operand(i) for i in range(len(chain.outputs))]
+    inputs = [code.operand(len(outputs) + i) for i in range(len(chain.forms))]
+    with code.loop(code.rows) as row:
+        targets = [start + row * stride for start, stride in outputs]
+        starts = [start + row * stride for start, stride in inputs]
+        scalars = {
+            i: v.splat(v.load_one(starts[i]))
+            for i, form in enumerate(chain.forms)
+            if form != VECTOR
+        }
+        reciprocals = _reciprocals(v, chain, scalars)
+        with code.loop(code.columns * v.itemsize, lanes * v.itemsize) as place:
+            values = [
+                scalars[i] if i in scalars else v.load(start + place)
+                for i, start in enumerate(starts)
+            ]
+            for function, terms in chain.links:
+                operands = [_term(v, values, term) for term in terms]
+                divisor = terms[-1]
+                if function == "divide" and isinstance(divisor, int) and divisor in scalars:
+                    values.append(v.multiply(operands[0], reciprocals[divisor]))
+                else:
+                    values.append(FUNCTIONS[function](v, *operands))
+            for number, target in zip(chain.outputs, targets, strict=True):
+                v.store(values[number], target + place)
+    code.finish()
+
+
+def _reciprocals(v: Vectors, chain: Chain, scalars: dict[int, Value]) -> dict[int, Value]:
+    """Return 1 / x for what does not change within a row and is divided by."""
+    one = v.constant(1.0)
+    divisors = {terms[1] for function, terms in chain.links if function == "divide"}
+    return {
+        number: v.divide(one, scalar) for number, scalar in scalars.items() if number in divisors
+    }
+
+
+def _term(v: Vectors, values: list[Value], term: Term) -> Value:
+    return v.constant(term) if isinstance(term, float) else values[term]

@@ -1,0 +1,130 @@
+"""Where things lie in native memory: parameters in padded rows, a tile's arrays, sums."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from typegrad.types import Array, Shape, Vector
+
+ALIGNMENT = 64
+
+LARGEST_BLOCK = 4096
+"""Floats of flat vectors that one thread works on at a time."""
+
+VECTORS_AT_ONCE = 4
+"""Vectors that sums over a block take at a time."""
+
+
+def aligned_zeros(count: int, dtype: np.dtype[Any]) -> Any:
+    """Return an array of zeros that starts at a multiple of a cache line's length."""
+    raw = np.zeros(count * dtype.itemsize + ALIGNMENT, np.uint8)
+    start = -raw.ctypes.data % ALIGNMENT
+    return raw[start : start + count * dtype.itemsize].view(dtype)
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Where one parameter lies: in the network's flat buffer, and with padded rows.
+
+    A matrix of one column, and a vector, are one row.
+    """
+
+    start: int
+    padded_start: int
+    rows: int
+    width: int
+    stride: int
+
+    @property
+    def is_row(self) -> bool:
+        """Whether it is one row."""
+        return self.rows == 1
+
+
+class PaddedParameters:
+    """The layout of all parameters with rows padded to whole vectors.
+
+    Attributes
+    ----------
+    blocks, block
+        Flat vectors are worked on in so many blocks of so many floats: a number that depends
+        on the network alone, so that sums over blocks do not depend on threads.
+    loss_start
+        Where gradients have the loss: after the last block.
+    size
+        Floats of a flat vector, the loss included.
+    """
+
+    def __init__(self, shapes: Sequence[Shape], lanes: int) -> None:
+        self.segments: list[Segment] = []
+        start = padded_start = 0
+        for shape in shapes:
+            size = int(np.prod(shape))
+            is_row = len(shape) < 2 or shape[-1] == 1
+            width = size if is_row else shape[-1]
+            rows = 1 if is_row else size // width
+            stride = padded(width, lanes)
+            self.segments.append(Segment(start, padded_start, rows, width, stride))
+            start += size
+            padded_start += rows * stride
+        self.blocks = max(1, -(-padded_start // LARGEST_BLOCK))
+        self.block = padded(-(-padded_start // self.blocks), VECTORS_AT_ONCE * lanes)
+        self.loss_start = self.blocks * self.block
+        self.size = self.loss_start + lanes
+
+    def spread(self, flat: Vector, target: Array) -> None:
+        """Copy a flat vector into padded memory."""
+        for segment in self.segments:
+            self._view(segment, target)[:, : segment.width] = self._flat(segment, flat)
+
+    def collect(self, source: Array, flat: Vector) -> None:
+        """Copy padded memory back into a flat vector."""
+        for segment in self.segments:
+            self._flat(segment, flat)[...] = self._view(segment, source)[:, : segment.width]
+
+    def _view(self, segment: Segment, memory: Array) -> Array:
+        stop = segment.padded_start + segment.rows * segment.stride
+        view: Array = memory[segment.padded_start : stop].reshape(segment.rows, segment.stride)
+        return view
+
+    def _flat(self, segment: Segment, flat: Vector) -> Array:
+        stop = segment.start + segment.rows * segment.width
+        view: Array = flat[segment.start : stop].reshape(segment.rows, segment.width)
+        return view
+
+
+def padded(count: int, lanes: int) -> int:
+    """Return the next multiple of the lanes."""
+    return -(-count // lanes) * lanes
+
+
+class TileMemory:
+    """Places for a tile's arrays in a thread's workspace, handed on as they are let go.
+
+    Rows come in the same number for all, so a place is known by the floats that it takes for
+    each row, and its offset is that of its first row when there are `rows` of them.
+    """
+
+    def __init__(self, rows: int, itemsize: int, reserved: int) -> None:
+        self.rows = rows
+        self.itemsize = itemsize
+        self.used = reserved
+        self._free: dict[int, list[int]] = {}
+
+    def take(self, stride: int) -> int:
+        """Return the offset, in bytes, of a place for rows of so many floats."""
+        free = self._free.get(stride)
+        if free:
+            return free.pop()
+        offset = self.used
+        size = self.rows * stride * self.itemsize
+        self.used += -(-size // ALIGNMENT) * ALIGNMENT + ALIGNMENT
+        return offset
+
+    def give_back(self, stride: int, offset: int) -> None:
+        """Let a place be taken again."""
+        self._free.setdefault(stride, []).append(offset)

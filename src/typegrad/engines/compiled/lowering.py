@@ -1,0 +1,341 @@
+"""From the graph of a training step to a schedule for tiles of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from typegrad.engines.compiled.chain import ChainBuilder
+from typegrad.engines.compiled.fusion import Pending, Value, make_group
+from typegrad.engines.compiled.graph_facts import (
+    NotNativeError,
+    is_random,
+    known_number,
+    name_of,
+    readers_of,
+    shape_in_words,
+    width_of,
+)
+from typegrad.engines.compiled.handlers import handler_for, lower_mask
+from typegrad.engines.compiled.layout import PaddedParameters, padded
+from typegrad.engines.compiled.memory import Constants
+from typegrad.engines.compiled.program import ABSOLUTE, TILE_SPAN, Operand
+from typegrad.engines.compiled.schedule import Buffer, Place, Schedule, Step, Total
+from typegrad.tracing import Call, Graph, Leaf, Node
+from typegrad.types import Array
+
+
+@dataclass
+class LoweredStep:
+    """A training step as a schedule for a tile.
+
+    Attributes
+    ----------
+    schedule
+        What to do with each tile.
+    sources
+        Where a tile's inputs and targets go, by name; and its weights.
+    transposes
+        Steps to take before the first tile.
+    masks
+        For each random mask, the path of its layer.
+    multiply_adds
+        Of one row, in matrix products.
+    """
+
+    schedule: Schedule
+    sources: dict[str, Place] = field(default_factory=dict)
+    transposes: list[Step] = field(default_factory=list)
+    masks: list[tuple[int, ...]] = field(default_factory=list)
+    multiply_adds: int = 0
+
+
+@dataclass(frozen=True)
+class StepLayout:
+    """What a step's graph is lowered with.
+
+    Attributes
+    ----------
+    batch
+        Examples in the graph: a number that no width has.
+    parameters
+        Numbers of the parameters by name.
+    padded
+        Where they lie, and their gradients.
+    values
+        Address of the first parameter.
+    transposed_below
+        Width of the matrices from which a product with the transpose goes along the rows of the
+        matrix as it is; of narrower ones there is a transposed copy.
+    """
+
+    batch: int
+    parameters: Mapping[str, int]
+    padded: PaddedParameters
+    values: int
+    lanes: int
+    dtype: np.dtype[Any]
+    transposed_below: int
+
+
+class StepLowering:
+    """Turns the graph of a training step into a schedule.
+
+    Parameters
+    ----------
+    graph
+        Traced with one weight for each example, and gradients that start at zero.
+    layout
+        What the arrays' shapes mean.
+    constants
+        Where constant arrays are kept.
+    """
+
+    def __init__(self, graph: Graph, layout: StepLayout, constants: Constants) -> None:
+        self.graph = graph
+        self.layout = layout
+        self.lanes = layout.lanes
+        self.itemsize = layout.dtype.itemsize
+        self.constants = constants
+        widest = max(width_of(node) for node in [*graph.leaves(), *graph.calls])
+        self.zeros = constants.row(0.0, widest)
+        self.schedule = Schedule(self.zeros, self.itemsize)
+        self.result = LoweredStep(self.schedule)
+        self.values: dict[int, Value] = {}
+        self.readers = readers_of(graph)
+        self.late_totals: list[tuple[Place, Value]] = []
+        self._transposed: dict[int, Place] = {}
+        self._packed: dict[Place, Place] = {}
+
+    def run(self) -> LoweredStep:
+        """Lower the whole graph.
+
+        Raises
+        ------
+        NotNativeError
+            Naming what there is no kernel for.
+        """
+        for leaf in self.graph.leaves():
+            self.values[id(leaf)] = self._leaf(leaf)
+        for call in self.graph.calls:
+            if not is_random(call):
+                self.values[id(call)] = self._call(call)
+        self._take_results()
+        return self.result
+
+    # -- leaves ---------------------------------------------------------------------
+
+    def _leaf(self, leaf: Leaf) -> Place:
+        if leaf.kind == "input":
+            place = self.new_place(width_of(leaf))
+            self.result.sources[leaf.name] = place
+            assert isinstance(place.memory, Buffer)
+            self.schedule.filled.append(place.memory)
+            return place
+        if leaf.kind == "state":
+            return self._state(leaf)
+        number = known_number(leaf)
+        if number is not None:
+            return self.number(number)
+        if leaf.kind in ("constant", "literal") and leaf.array is not None:
+            return self._constant(leaf.array)
+        raise NotNativeError(f"a {leaf.kind} ({leaf.name})")
+
+    def _state(self, leaf: Leaf) -> Place:
+        if leaf.name not in self.layout.parameters:
+            return Place("gradient", Operand(ABSOLUTE, 0))
+        segment = self.layout.padded.segments[self.layout.parameters[leaf.name]]
+        address = self.layout.values + segment.padded_start * self.itemsize
+        if segment.is_row:
+            return Place("row", Operand(ABSOLUTE, address), segment.width)
+        operand = Operand(ABSOLUTE, address, segment.stride)
+        return Place("matrix", operand, segment.width, segment.rows)
+
+    def _constant(self, array: Array) -> Place:
+        if array.size != array.shape[-1] or array.dtype != self.layout.dtype:
+            raise NotNativeError(f"a constant array of shape {array.shape} and {array.dtype}")
+        return Place("row", self.constants.copy_of(array), array.size)
+
+    # -- calls ----------------------------------------------------------------------
+
+    def _call(self, call: Call) -> Value:
+        handler = handler_for(call)
+        has_dtype = call.dtype in (self.layout.dtype, np.bool_) or handler is lower_mask
+        if handler is None or not has_dtype:
+            raise self.no_kernel(call)
+        return handler(self, call)
+
+    def elementwise(self, function: str, call: Call, arguments: tuple[Any, ...]) -> Value:
+        """Note an element-wise call, to run when its result is needed."""
+        if call.shape[:1] != (self.layout.batch,):
+            raise self.no_kernel(call)
+        operands = [self._operand(argument, call) for argument in arguments]
+        return self.pend(call, function, width_of(call), *operands)
+
+    def pend(self, call: Call, function: str, width: int, *operands: Value) -> Pending:
+        """Return a pending call on operands that were checked."""
+        ready = tuple(self._of_width(operand, width) for operand in operands)
+        return Pending(function, ready, width, id(call), self.readers.get(id(call), frozenset()))
+
+    def _operand(self, argument: Any, call: Call) -> Value:
+        """Return an operand of an element-wise call, if it is broadcast in a way known here."""
+        value, width = self.value(argument, call), width_of(call)
+        if isinstance(value, Place) and value.form == "number":
+            return value
+        if isinstance(value, Place) and value.form == "row":
+            # A row meets tiles along the last axis only.
+            fits = value.width == 1 or value.width == width == call.shape[-1]
+        else:
+            # Columns stand beside rows: axes in another number would be other examples.
+            in_rows = isinstance(value, Pending) or (
+                value.form in ("tile", "column") and not value.transposed
+            )
+            fits = in_rows and value.width in (1, width)
+            fits = fits and len(argument.shape) == len(call.shape)
+        if not fits:
+            raise self.no_kernel(call)
+        return value
+
+    def _of_width(self, operand: Value, width: int) -> Value:
+        """Return an operand that a chain of this width can take."""
+        if isinstance(operand, Pending):
+            return operand if operand.width == width else self.force(operand)
+        if width == 1 and operand.form == "column":
+            return self.packed(operand)
+        if operand.form == "row" and operand.width == 1:
+            return replace(operand, form="number")
+        return operand
+
+    # -- running what waits -----------------------------------------------------------
+
+    def force(self, value: Value) -> Place:
+        """Return where a result lies, after letting it run if it waits."""
+        if isinstance(value, Place):
+            return value
+        if value.place is None:
+            self._run(value)
+        assert value.place is not None
+        return value.place
+
+    def _run(self, target: Pending) -> None:
+        group = make_group([target, *self._companions(target)])
+        for output in group.outputs:
+            output.place = self.new_place(output.width)
+        outputs = tuple(output.place for output in group.outputs if output.place is not None)
+        self._emit_chain(group.chain, outputs, group.inputs, target.width)
+
+    def _companions(self, target: Pending) -> list[Pending]:
+        """Return what else is pending in single columns: a chain costs more than its floats."""
+        if target.width > 1:
+            return []
+        waiting = [value for value in self.values.values() if isinstance(value, Pending)]
+        return [each for each in waiting if each.width == 1 and not each.has_run]
+
+    def _emit_chain(
+        self, chain: Any, outputs: tuple[Place, ...], inputs: tuple[Place, ...], width: int
+    ) -> None:
+        places = (*outputs, *inputs)
+        strides = {place.stride for place in places if place.form == "tile"}
+        # Rows without gaps are one long row, unless something differs from row to row.
+        is_span = width == 1 or (
+            len(strides) == 1
+            and all(place.form in ("tile", "number") and not place.offset for place in places)
+        )
+        if is_span:
+            columns = 1 if width == 1 else next(iter(strides))
+            self.emit(Step(chain, outputs, inputs, columns, TILE_SPAN))
+        else:
+            self.emit(Step(chain, outputs, inputs, padded(width, self.lanes)))
+
+    # -- memory ---------------------------------------------------------------------
+
+    def emit(self, step: Step) -> None:
+        """Add a step."""
+        self.schedule.steps.append(step)
+
+    def new_place(self, width: int, stride: int | None = None) -> Place:
+        """Return a new array of n rows."""
+        stride = stride or (1 if width == 1 else padded(width, self.lanes))
+        return Place("column" if width == 1 else "tile", Buffer(stride), width)
+
+    def number(self, value: float) -> Place:
+        """Return a constant."""
+        return Place("number", self.constants.number(value), value=value)
+
+    def packed(self, place: Place) -> Place:
+        """Return a column whose floats lie side by side."""
+        if place.form != "column" or place.stride == 1:
+            return replace(place, transposed=False)
+        if place not in self._packed:
+            self._packed[place] = self.new_place(1)
+            self.emit(Step("pack", (self._packed[place],), (place,), 1))
+        return self._packed[place]
+
+    def copy(self, source: Place, target: Place) -> None:
+        """Copy a tile or a column to where a tile has room for it."""
+        scalar = source.form == "column"
+        builder = ChainBuilder("s" if scalar else "v")
+        chain = builder.finish([builder.link("copy", 0)])
+        self.emit(Step(chain, (target,), (source,), padded(source.width, self.lanes)))
+
+    def transposed_matrix(self, matrix: Place) -> Place:
+        """Return a transposed copy of a parameter, made anew for each step."""
+        assert isinstance(matrix.memory, Operand)
+        address = matrix.memory.offset
+        if address not in self._transposed:
+            stride = padded(matrix.rows, self.lanes)
+            memory = self.constants.matrix(matrix.width, stride)
+            copy = Place("matrix", memory, matrix.rows, matrix.width)
+            self._transposed[address] = copy
+            self.result.transposes.append(
+                Step("transpose", (copy,), (matrix,), matrix.width, matrix.rows)
+            )
+        return self._transposed[address]
+
+    # -- results --------------------------------------------------------------------
+
+    def _take_results(self) -> None:
+        for total, source in self.late_totals:
+            column = self.packed(self.force(source))
+            self.emit(Step("total", (total,), (column,), 1, accumulates=True))
+        loss = self.force(self.values[id(self.graph.outputs["loss"])])
+        if not isinstance(loss.memory, Total):
+            raise NotNativeError("a loss that is not a sum over examples")
+        loss.memory.offsets.append(self.layout.padded.loss_start * self.itemsize)
+        for leaf, node in self.graph.updates:
+            name = leaf.name.removesuffix(".grad")
+            if name == leaf.name or name not in self.layout.parameters:
+                raise NotNativeError(f"the layer's state {leaf.name}, which a step changes")
+            place = self.force(self.values[id(node)])
+            segment = self.layout.padded.segments[self.layout.parameters[name]]
+            has_shape = (place.rows, place.width) == (segment.rows, segment.width)
+            is_turned = place.transposed and place.rows > 1
+            if not isinstance(place.memory, Total) or not has_shape or is_turned:
+                raise NotNativeError(f"the gradient of {name}, which is not a sum over examples")
+            place.memory.offsets.append(segment.padded_start * self.itemsize)
+
+    # -- helpers --------------------------------------------------------------------
+
+    def value(self, argument: Any, call: Call) -> Value:
+        """Return what an argument was turned into."""
+        if isinstance(argument, Node):
+            if id(argument) not in self.values:  # random numbers, used in an unknown way
+                raise self.no_kernel(call)
+            return self.values[id(argument)]
+        number = known_number(argument)
+        if number is None:
+            raise self.no_kernel(call)
+        return self.number(number)
+
+    def place(self, argument: Any, call: Call) -> Place:
+        """Return where an argument lies."""
+        return self.force(self.value(argument, call))
+
+    def no_kernel(self, call: Call) -> NotNativeError:
+        """Return the error that names a call."""
+        origin = "" if call.origin is None else f" in {call.origin}"
+        shape = shape_in_words(call.shape, self.layout.batch)
+        return NotNativeError(f"{name_of(call)} of shape {shape}{origin}")

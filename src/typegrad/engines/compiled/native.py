@@ -1,0 +1,206 @@
+"""A network's training step as native programs, and the memory that they work on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from typegrad.engines.base import StepSettings, TrainingData
+from typegrad.engines.compiled.chain import Chain, ChainBuilder
+from typegrad.engines.compiled.layout import PaddedParameters, aligned_zeros
+from typegrad.engines.compiled.library import KERNELS, Library
+from typegrad.engines.compiled.lowering import LoweredStep, StepLayout, StepLowering
+from typegrad.engines.compiled.memory import Constants
+from typegrad.engines.compiled.program import (
+    ABSOLUTE,
+    SUMS,
+    TILE_ROWS,
+    TILE_SPAN,
+    WORKSPACE,
+    Instruction,
+    Operand,
+    encode,
+)
+from typegrad.engines.compiled.schedule import Layout, Place
+from typegrad.engines.compiled.updates import LoweredUpdate
+from typegrad.layers.mode import Mode
+from typegrad.tracing import Graph
+from typegrad.types import IntArray, Vector
+
+SHARE, FACTOR, RESERVED = 0, 64, 128
+"""Where a workspace has 1 / rows and the factor of clipping; bytes before its buffers."""
+
+TILE_BYTES = 768 * 1024
+"""What a tile's activations may take: most of them stay in a core's second-level cache."""
+
+FEWEST_TILE_ROWS, MOST_TILE_ROWS = 48, 192
+
+_SCALE = ChainBuilder("vs")
+SCALE_CHAIN: Chain = _SCALE.finish([_SCALE.link("multiply", 0, 1)])
+"""Multiplies the weights of examples by 1 / rows."""
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """Flat vectors with padded rows: parameters, gradient, decay mask, optimizer's state."""
+
+    layout: PaddedParameters
+    values: Vector
+    grads: Vector
+    mask: Vector
+    state: dict[str, Vector]
+
+    @classmethod
+    def zeros(cls, layout: PaddedParameters, names: Iterable[str], dtype: np.dtype[Any]) -> Vectors:
+        """Return vectors of zeros, with a state of these names."""
+        values, grads, mask = (aligned_zeros(layout.size, dtype) for _ in range(3))
+        state = {name: aligned_zeros(layout.size, dtype) for name in names}
+        return cls(layout, values, grads, mask, state)
+
+    def spread(self, values: Vector, state: Mapping[str, Vector]) -> None:
+        """Take over a network's and an optimizer's vectors."""
+        self.layout.spread(values, self.values)
+        for name, vector in self.state.items():
+            self.layout.spread(state[name], vector)
+
+    def collect(self, values: Vector, state: Mapping[str, Vector]) -> None:
+        """Give the vectors back."""
+        self.layout.collect(self.values, values)
+        for name, vector in self.state.items():
+            self.layout.collect(vector, state[name])
+
+
+@dataclass(frozen=True)
+class Programs:
+    """What native code runs for each step, with the data that it gathers from."""
+
+    step: IntArray
+    first: IntArray
+    following: IntArray
+    chunk: IntArray
+    sources: tuple[Any, ...]
+
+
+class NativeStep:
+    """A training step in native code.
+
+    Parameters
+    ----------
+    graph
+        The step's graph; see `StepLowering`.
+    layout
+        What it is lowered with.
+    vectors
+        The memory of parameters and gradients.
+
+    Attributes
+    ----------
+    lowered
+        The schedule.
+    tile_rows
+        Rows of a tile.
+    workspace_bytes
+        Memory of a thread.
+    """
+
+    def __init__(
+        self, graph: Graph, layout: StepLayout, vectors: Vectors, library: Library
+    ) -> None:
+        self._layout = layout
+        self._vectors = vectors
+        self._constants = Constants(layout.dtype, layout.lanes)
+        self.lowered: LoweredStep = StepLowering(graph, layout, self._constants).run()
+        schedule = self.lowered.schedule
+        row_bytes = max(schedule.lay_out(64, 0).used_bytes // 64, 1)
+        fitting = TILE_BYTES // row_bytes // 8 * 8
+        self.tile_rows = min(max(fitting, FEWEST_TILE_ROWS), MOST_TILE_ROWS)
+        self._places: Layout = schedule.lay_out(self.tile_rows, RESERVED)
+        self.workspace_bytes = -(-self._places.used_bytes // 4096) * 4096 + 4096
+        self._addresses: dict[str | Chain, int] = {name: library.kernel(name) for name in KERNELS}
+        for chain, address in library.chains([SCALE_CHAIN, *schedule.chains()]).items():
+            self._addresses[chain] = address
+        self._programs: tuple[tuple[Any, ...], Programs] | None = None
+
+    def programs(self, data: TrainingData) -> Programs:
+        """Return the programs for this data; they are kept until other data comes."""
+        self._constants.refresh()
+        key = (data.inputs, data.targets, data.weights)
+        if self._programs is None or any(
+            mine is not theirs for mine, theirs in zip(self._programs[0], key, strict=True)
+        ):
+            self._programs = (key, self._encode(data))
+        return self._programs[1]
+
+    def _encode(self, data: TrainingData) -> Programs:
+        sources = []
+        gathering: list[Instruction] = []
+        arrays = {"inputs": data.inputs, "targets": data.targets, "weights": data.weights}
+        for name, place in self.lowered.sources.items():
+            array = arrays[name]
+            if array is not None:
+                rows = np.ascontiguousarray(array, self._layout.dtype).reshape(len(array), -1)
+                sources.append(rows)
+                gathering.append(self._gather(place, rows))
+            if name == "weights":
+                gathering.append(self._weigh(place, array is not None))
+        first, following = (
+            encode([*gathering, *self._places.instructions(self._addresses, first_tile=is_first)])
+            for is_first in (True, False)
+        )
+        return Programs(
+            encode(self._transposes()), first, following, encode(self._zero_ends()),
+            tuple(sources),
+        )  # fmt: skip
+
+    def _gather(self, place: Place, rows: Any) -> Instruction:
+        width = rows.shape[1]
+        data = Operand(ABSOLUTE, rows.ctypes.data, width)
+        return Instruction(
+            self._addresses["gather"], TILE_ROWS, width, (self._places.operand(place), data)
+        )
+
+    def _weigh(self, place: Place, are_given: bool) -> Instruction:
+        """Fill in each example's weight: 1 / rows, times its own if there is one."""
+        share = Operand(WORKSPACE, SHARE)
+        target = self._places.operand(place)
+        if are_given:
+            function = self._addresses[SCALE_CHAIN]
+            return Instruction(function, TILE_SPAN, 1, (target, target, share))
+        return Instruction(self._addresses["fill"], TILE_SPAN, 1, (target, share))
+
+    def _transposes(self) -> list[Instruction]:
+        return [
+            Instruction(
+                self._addresses["transpose"], step.rows, step.columns,
+                tuple(self._places.operand(place) for place in (*step.outputs, *step.inputs)),
+            )
+            for step in self.lowered.transposes
+        ]  # fmt: skip
+
+    def _zero_ends(self) -> list[Instruction]:
+        """Return what sets sums between the rows' ends to zero, as others read whole blocks."""
+        itemsize = self._layout.dtype.itemsize
+        return [
+            Instruction(
+                self._addresses["zero_ends"], part.rows, part.width,
+                (Operand(SUMS, part.padded_start * itemsize, part.stride),),
+            )
+            for part in self._vectors.layout.segments
+            if part.width < part.stride
+        ]  # fmt: skip
+
+
+def update_program(update: LoweredUpdate, library: Library) -> IntArray:
+    """Return the program of an update."""
+    return encode([update.instruction(library.chains([update.chain])[update.chain])])
+
+
+def mask_keys(paths: Sequence[tuple[int, ...]], settings: StepSettings, steps: range) -> IntArray:
+    """Return the keys of random masks, a row for each step."""
+    keys = np.zeros((max(len(steps), 1), len(paths)), np.uint64)
+    for row, step in zip(keys, steps if paths else (), strict=False):
+        row[:] = [Mode(True, settings.mask_seed, step, path=path).key() for path in paths]
+    return keys.view(np.int64)

@@ -1,0 +1,284 @@
+"""A network's steps in native code, and the job that tells the worker how to take them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from typegrad.engines.base import StepSettings, TrainingData, never
+from typegrad.engines.compiled.graph_facts import NotNativeError
+from typegrad.engines.compiled.layout import PaddedParameters, aligned_zeros
+from typegrad.engines.compiled.library import Library
+from typegrad.engines.compiled.lowering import StepLayout
+from typegrad.engines.compiled.native import (
+    FACTOR,
+    SHARE,
+    NativeStep,
+    Vectors,
+    mask_keys,
+    update_program,
+)
+from typegrad.engines.compiled.program import WORKSPACE, Operand
+from typegrad.engines.compiled.runner import Runner, double_bits
+from typegrad.engines.compiled.traced_step import TracedStep
+from typegrad.engines.compiled.updates import Clipping, LoweredUpdate, lower_update
+from typegrad.engines.planned_step import UpdateArrays, trace_update
+from typegrad.optimizers import FullBatchOptimizer, Optimizer
+from typegrad.tracing import TraceError
+from typegrad.types import IntArray, Vector
+
+if TYPE_CHECKING:
+    from typegrad.network import NeuralNetwork
+
+TRANSPOSING = ((16, 0), (128, 256))
+"""Rows of a step, and width of the matrices from which copying one transposed costs more than
+the copy brings in a step of so many rows."""
+
+ROWS_PER_CHUNK, ROWS_PER_SMALL_CHUNK = 128, 16
+MOST_CHUNKS, MOST_SMALL_CHUNKS = 16, 4
+CHUNK_BYTES = 8 * 2**20
+"""Sums over a batch are split into chunks, for threads to share: as many as this memory holds."""
+
+HEAVY_ROW = 50_000
+"""Multiply-adds of a row from which on a few rows are worth a chunk."""
+
+WORK_PER_THREAD = 2_000_000
+"""Multiply-adds of a step below which a further thread costs more than it brings."""
+
+WORK_PER_CALL = 200_000_000
+"""Multiply-adds between two looks at whether a stop was asked for: less than 0.1 s."""
+
+WORK_PER_STEP, WORK_PER_PARAMETER = 5_000, 20
+"""What a step and its update cost besides, in multiply-adds."""
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Steps to take.
+
+    Attributes
+    ----------
+    data
+        All examples.
+    order
+        Numbers of rows, in the order in which they are used.
+    rows_per_step
+        How many rows each step takes; the last takes what is left.
+    rates
+        Learning rate of each step.
+    first
+        Number of the first step, from 0, in the whole training.
+    """
+
+    data: TrainingData
+    order: IntArray
+    rows_per_step: int
+    rates: Vector
+    first: int
+
+
+class NetworkCode:
+    """Native code for a network's training step and for its optimizer's update.
+
+    Parameters
+    ----------
+    network, optimizer, settings
+        What is trained, and how.
+    traced
+        The network's step.
+    library
+        Native functions for the network's dtype.
+
+    Raises
+    ------
+    NotNativeError
+        If the step cannot be lowered; says what there is no kernel for.
+
+    Attributes
+    ----------
+    vectors
+        Parameters, gradient and the optimizer's state, as native code has them.
+    update_problem : str or None
+        Why the update cannot be native, if it cannot.
+    """
+
+    def __init__(
+        self,
+        network: NeuralNetwork,
+        optimizer: Optimizer | FullBatchOptimizer,
+        settings: StepSettings,
+        traced: TracedStep,
+        library: Library,
+    ) -> None:
+        self._library = library
+        self._settings = settings
+        self._dtype = network.dtype
+        self._traced = traced
+        self._parameters = {name: index for index, name in enumerate(network.parameters)}
+        shapes = [parameter.shape for parameter in network.parameters.values()]
+        self._padded = PaddedParameters(shapes, library.lanes)
+        names: Iterable[str] = ()
+        if isinstance(optimizer, Optimizer):
+            optimizer.prepare(network.flat.values)
+            names = optimizer.state_arrays
+        self.vectors = Vectors.zeros(self._padded, names, self._dtype)
+        self._padded.spread(network.flat.decay_mask, self.vectors.mask)
+        self.update_problem: str | None = None
+        self._update = self._lower_update(optimizer)
+        self._update_program = (
+            np.zeros(0, np.int64) if self._update is None else update_program(self._update, library)
+        )
+        self._steps: dict[int, NativeStep] = {}
+        self._runner = Runner(library.worker)
+        self._workspaces = self._sums = aligned_zeros(0, self._dtype)
+        self._partials = np.zeros(self._padded.blocks)
+        self._step_for(sys.maxsize)  # Says if it is not native.
+
+    def _lower_update(self, optimizer: Optimizer | FullBatchOptimizer) -> LoweredUpdate | None:
+        if not isinstance(optimizer, Optimizer):
+            return None
+        vectors, settings = self.vectors, self._settings
+        factor = None if settings.clip_norm is None else Operand(WORKSPACE, FACTOR)
+        arrays = UpdateArrays(vectors.values, vectors.grads, vectors.mask, vectors.state)
+        try:
+            graph = trace_update(optimizer, arrays, 0.1)
+            clipping = Clipping(factor, settings.clip_value)
+            return lower_update(graph, vectors.grads, clipping, self._dtype)
+        except (NotNativeError, TraceError) as error:
+            self.update_problem = str(error)
+            return None
+
+    @property
+    def has_update(self) -> bool:
+        """Whether steps can be taken as a whole."""
+        return self._update is not None
+
+    def _step_for(self, rows_per_step: int) -> NativeStep:
+        """Return the step for batches of this size."""
+        transposed_below = next(
+            (width for rows, width in TRANSPOSING if rows_per_step <= rows), sys.maxsize
+        )
+        if transposed_below not in self._steps:
+            layout = StepLayout(
+                self._traced.batch,
+                self._parameters,
+                self._padded,
+                self.vectors.values.ctypes.data,
+                self._library.lanes,
+                self._dtype,
+                transposed_below,
+            )
+            self._steps[transposed_below] = NativeStep(
+                self._traced.graph, layout, self.vectors, self._library
+            )
+        return self._steps[transposed_below]
+
+    def run(
+        self,
+        steps: Steps,
+        losses: Vector,
+        threads: int,
+        *,
+        with_update: bool = True,
+        should_stop: Callable[[], bool] = never,
+    ) -> tuple[int, bool]:
+        """Take steps, on the vectors as they are.
+
+        Returns how many were taken, and whether the next one met a number that is not finite;
+        it then has changed nothing but the gradient.
+        """
+        step = self._step_for(steps.rows_per_step)
+        work = self._work(step, steps.rows_per_step)
+        threads = max(1, min(threads, work // WORK_PER_THREAD))
+        kept = self._set_job(step, steps, losses, threads)
+        self._runner.set({"with_update": with_update})
+        at_a_time = max(1, WORK_PER_CALL // work)
+        done, total = 0, len(steps.rates)
+        failed = False
+        while done < total and not failed and not should_stop():
+            taken, failed = self._runner.run(done, min(done + at_a_time, total), threads)
+            done += taken
+        del kept
+        return done, failed
+
+    def _work(self, step: NativeStep, rows: int) -> int:
+        """Estimate a step's cost, in multiply-adds."""
+        parameters = WORK_PER_PARAMETER * self._padded.loss_start
+        return WORK_PER_STEP + parameters + step.lowered.multiply_adds * rows
+
+    def _set_job(self, step: NativeStep, steps: Steps, losses: Vector, threads: int) -> list[Any]:
+        """Write the job; return the arrays that it names by address."""
+        programs = step.programs(steps.data)
+        itemsize = self._dtype.itemsize
+        chunks = self._chunk_count(step, steps.rows_per_step)
+        self._reserve(step, chunks, threads)
+        last_rows = len(steps.order) - (len(steps.rates) - 1) * steps.rows_per_step
+        order = np.ascontiguousarray(steps.order, np.int64)
+        scalars = self._scalars(steps)
+        numbers = range(steps.first, steps.first + len(steps.rates))
+        keys = mask_keys(step.lowered.masks, self._settings, numbers)
+        job = {
+            "order": order.ctypes.data,
+            "total_rows": len(order),
+            "rows_per_step": steps.rows_per_step,
+            "tile_rows": step.tile_rows,
+            "chunks": chunks,
+            "last_chunks": self._chunk_count(step, min(last_rows, steps.rows_per_step)),
+            "workspaces": self._workspaces.ctypes.data,
+            "workspace_bytes": step.workspace_bytes,
+            "sums": self._sums.ctypes.data,
+            "gradient": self.vectors.grads.ctypes.data,
+            "sum_bytes": self._padded.size * itemsize,
+            "loss_offset": self._padded.loss_start * itemsize,
+            "block_bytes": self._padded.block * itemsize,
+            "blocks": self._padded.blocks,
+            "partials": self._partials.ctypes.data,
+            "scalars": scalars.ctypes.data,
+            "scalar_bytes": scalars.strides[0],
+            "keys": keys.ctypes.data,
+            "key_bytes": keys.strides[0],
+            "losses": losses.ctypes.data,
+            "share_offset": SHARE,
+            "factor_offset": FACTOR,
+            "clip_norm": double_bits(self._settings.clip_norm or np.inf),
+        }
+        for name, program in (
+            ("step", programs.step), ("first", programs.first), ("next", programs.following),
+            ("chunk", programs.chunk), ("update", self._update_program),
+        ):  # fmt: skip
+            job[f"{name}_program"] = program.ctypes.data
+            job[f"{name}_end"] = program.ctypes.data + program.nbytes
+        self._runner.set(job)
+        return [programs, order, scalars, keys]
+
+    def _chunk_count(self, step: NativeStep, rows: int) -> int:
+        """Return how many parts a batch is summed in: whatever the threads, so are the bits."""
+        chunks = rows // ROWS_PER_CHUNK
+        if step.lowered.multiply_adds >= HEAVY_ROW:
+            chunks = max(chunks, min(rows // ROWS_PER_SMALL_CHUNK, MOST_SMALL_CHUNKS))
+        fitting = CHUNK_BYTES // (self._padded.size * self._dtype.itemsize)
+        return max(1, min(chunks, MOST_CHUNKS, max(fitting, MOST_SMALL_CHUNKS)))
+
+    def _reserve(self, step: NativeStep, chunks: int, threads: int) -> None:
+        """Have memory for threads and chunks."""
+        workspace = threads * step.workspace_bytes // self._dtype.itemsize
+        if len(self._workspaces) < workspace:
+            self._workspaces = aligned_zeros(workspace, self._dtype)
+        sums = (chunks - 1) * self._padded.size
+        if len(self._sums) < sums:
+            self._sums = aligned_zeros(sums, self._dtype)
+
+    def _scalars(self, steps: Steps) -> Any:
+        """Return the update's numbers, a row for each step."""
+        scalars = () if self._update is None else self._update.scalars
+        table = np.zeros((max(len(steps.rates), 1), max(len(scalars), 1)), self._dtype)
+        numbers = steps.first + 1.0 + np.arange(len(steps.rates))
+        # Scalars are formulas of operators alone, which take arrays as well.
+        values: Any = {"learning_rate": steps.rates, "step": numbers}
+        for column, scalar in enumerate(scalars):
+            table[: len(steps.rates), column] = scalar.evaluate(values)
+        return table

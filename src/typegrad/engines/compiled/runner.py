@@ -1,0 +1,67 @@
+"""Native steps on several threads, in turns short enough to be interrupted."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+
+from typegrad.engines.compiled.layout import aligned_zeros
+from typegrad.engines.compiled.target import yield_function
+from typegrad.engines.compiled.worker import JOB, JOB_WORDS
+
+
+class Runner:
+    """Calls the worker, on as many threads as are asked for.
+
+    Parameters
+    ----------
+    worker
+        The native function, of a job's address, a thread's number and how many there are.
+    """
+
+    def __init__(self, worker: Callable[[int, int, int], int]) -> None:
+        self._worker = worker
+        self._job = aligned_zeros(JOB_WORDS, np.dtype(np.int64))
+        self._job[JOB["yield_function"]] = yield_function()
+        self._pool: ThreadPoolExecutor | None = None
+
+    def set(self, fields: Mapping[str, int]) -> None:
+        """Set integers of the job."""
+        for name, value in fields.items():
+            self._job[JOB[name]] = value
+
+    def run(self, first: int, last: int, threads: int) -> tuple[int, bool]:
+        """Take some steps; return how many were taken, and whether the next one failed."""
+        job = self._job
+        self.set({"first_step": first, "last_step": last, "failed": 0})
+        address = job.ctypes.data
+        helpers = self._start_helpers(address, threads)
+        taken = self._worker(address, 0, threads)
+        for helper in helpers:
+            helper.result()
+        return taken, bool(job[JOB["failed"]])
+
+    def _start_helpers(self, address: int, threads: int) -> list[Any]:
+        if threads == 1:
+            return []
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(thread_name_prefix="typegrad")
+        self.set({"arrived": 0, "aborted": 0})
+        helpers = []
+        try:
+            for number in range(1, threads):
+                helpers.append(self._pool.submit(self._worker, address, number, threads))
+        except BaseException:
+            # Those that have started wait for those that never will.
+            self.set({"aborted": 1})
+            raise
+        return helpers
+
+
+def double_bits(value: float) -> int:
+    """Return the bits of a float64, as an integer."""
+    return ctypes.c_int64.from_buffer_copy(ctypes.c_double(value)).value

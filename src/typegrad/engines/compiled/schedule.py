@@ -1,0 +1,230 @@
+"""The schedule of a tile: steps in their order, on arrays that get their memory at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, TypeAlias
+
+from typegrad.engines.compiled.chain import Chain
+from typegrad.engines.compiled.layout import TileMemory
+from typegrad.engines.compiled.program import (
+    SUMS,
+    TILE_ROWS,
+    WORKSPACE,
+    Instruction,
+    Operand,
+)
+
+Form: TypeAlias = Literal["tile", "column", "row", "matrix", "number", "sum", "gradient"]
+"""What an array is, and how it lies in memory; n is the number of examples.
+
+==========  ====================  ==========================================================
+form        shape                 in memory
+==========  ====================  ==========================================================
+tile        (n, w), w > 1         padded rows in the workspace
+column      (n,), (n, 1)          one float a row, in the workspace
+row         (w,), (1, w)          a parameter or a constant of one row
+matrix      (k, m)                a parameter with padded rows
+number      ()                    one float
+sum         a parameter's, or ()  summed over examples, with the chunk's sums
+gradient    a parameter's         the gradient before the step, which nothing may read
+==========  ====================  ==========================================================
+"""
+
+
+@dataclass(eq=False)
+class Buffer:
+    """Rows of the workspace that hold one array, or several views of one.
+
+    `stride` is the number of floats from one row to the next.
+    """
+
+    stride: int
+
+
+@dataclass(eq=False)
+class Total:
+    """A sum over examples, with rows of `stride` floats.
+
+    `offsets` tells where it is wanted among the chunk's sums.
+    """
+
+    stride: int
+    offsets: list[int] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an array lies.
+
+    Attributes
+    ----------
+    width
+        Floats in a row.
+    rows
+        Of a matrix or of a sum.
+    offset
+        Bytes from the start of a buffer's row.
+    transposed
+        Whether it is read the other way than it lies.
+    value
+        Of a number that is known in advance.
+    """
+
+    form: Form
+    memory: Operand | Buffer | Total
+    width: int = 1
+    rows: int = 1
+    offset: int = 0
+    transposed: bool = False
+    value: float | None = None
+
+    @property
+    def stride(self) -> int:
+        """Floats from one row to the next."""
+        return self.memory.stride
+
+
+@dataclass
+class Step:
+    """One call of a kernel or chain, once for each tile.
+
+    Attributes
+    ----------
+    outputs, inputs
+        Operands of the kernel, in this order.
+    start
+        Operand after those: what its sums begin with.
+    accumulates
+        Whether they begin with the output itself, except in a chunk's first tile.
+    """
+
+    kernel: str | Chain
+    outputs: tuple[Place, ...]
+    inputs: tuple[Place, ...]
+    columns: int
+    rows: int = TILE_ROWS
+    numbers: tuple[int, ...] = ()
+    start: Operand | None = None
+    accumulates: bool = False
+
+    def buffers(self) -> list[Buffer]:
+        """Return the buffers that it reads or writes."""
+        places = (*self.outputs, *self.inputs)
+        return [place.memory for place in places if isinstance(place.memory, Buffer)]
+
+
+class Schedule:
+    """Steps in the order in which they run.
+
+    Parameters
+    ----------
+    zeros
+        An operand of zeros, as long as the widest sum.
+
+    Attributes
+    ----------
+    steps
+        In order.
+    filled
+        Buffers that have their content before the first step.
+    """
+
+    def __init__(self, zeros: Operand, itemsize: int) -> None:
+        self.steps: list[Step] = []
+        self.filled: list[Buffer] = []
+        self._zeros = zeros
+        self._itemsize = itemsize
+
+    def chains(self) -> list[Chain]:
+        """Return all chains."""
+        return [step.kernel for step in self.steps if isinstance(step.kernel, Chain)]
+
+    def lay_out(self, tile_rows: int, reserved: int) -> Layout:
+        """Give each buffer its place in a workspace.
+
+        Parameters
+        ----------
+        tile_rows
+            Rows of a buffer.
+        reserved
+            Bytes at the start of the workspace that are used otherwise.
+        """
+        last = {id(buffer): i for i, step in enumerate(self.steps) for buffer in step.buffers()}
+        memory = TileMemory(tile_rows, self._itemsize, reserved)
+        offsets = {id(buffer): memory.take(buffer.stride) for buffer in self.filled}
+        for index, step in enumerate(self.steps):
+            ending = [
+                buffer
+                for buffer in dict.fromkeys(step.buffers())
+                if last[id(buffer)] == index and id(buffer) in offsets
+            ]
+            # A chain's output may take the place of an input; other kernels look back.
+            in_place = isinstance(step.kernel, Chain)
+            if in_place:
+                _let_go(ending, offsets, memory)
+            for buffer in step.buffers():
+                if id(buffer) not in offsets:
+                    offsets[id(buffer)] = memory.take(buffer.stride)
+            if not in_place:
+                _let_go(ending, offsets, memory)
+        return Layout(self, offsets, memory.used, self._zeros)
+
+
+def _let_go(buffers: Sequence[Buffer], offsets: Mapping[int, int], memory: TileMemory) -> None:
+    for buffer in buffers:
+        memory.give_back(buffer.stride, offsets[id(buffer)])
+
+
+@dataclass
+class Layout:
+    """A schedule whose buffers have their places."""
+
+    schedule: Schedule
+    offsets: dict[int, int]
+    used_bytes: int
+    zeros: Operand
+
+    def instructions(
+        self, addresses: Mapping[str | Chain, int], *, first_tile: bool
+    ) -> list[Instruction]:
+        """Return the program for a chunk's first tile, or for those after it."""
+        return [
+            self._instruction(each, addresses, first_tile)
+            for step in self.schedule.steps
+            for each in _for_each_total(step)
+        ]
+
+    def _instruction(
+        self, step: Step, addresses: Mapping[str | Chain, int], first_tile: bool
+    ) -> Instruction:
+        operands = [self.operand(place) for place in (*step.outputs, *step.inputs)]
+        if step.accumulates:
+            operands.append(self.zeros if first_tile else operands[0])
+        elif step.start is not None:
+            operands.append(step.start)
+        function = addresses[step.kernel]
+        return Instruction(function, step.rows, step.columns, tuple(operands), step.numbers)
+
+    def operand(self, place: Place) -> Operand:
+        """Return where a place lies."""
+        memory = place.memory
+        if isinstance(memory, Operand):
+            return memory
+        if isinstance(memory, Buffer):
+            start = self.offsets[id(memory)] + place.offset
+            return Operand(WORKSPACE, start, memory.stride)
+        (offset,) = memory.offsets
+        return Operand(SUMS, offset, memory.stride)
+
+
+def _for_each_total(step: Step) -> list[Step]:
+    """Return the step for each place where its sum is wanted: equal gradients are one node."""
+    output: Any = step.outputs[0]
+    if not isinstance(output.memory, Total):
+        return [step]
+    return [
+        replace(step, outputs=(replace(output, memory=Total(output.stride, [offset])),))
+        for offset in output.memory.offsets
+    ]

@@ -1,0 +1,133 @@
+"""Tracing a step for batches of any size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from typegrad.engines.base import TrainingData
+from typegrad.engines.compiled.graph_facts import NotNativeError, name_of
+from typegrad.engines.planned_step import StepTracer
+from typegrad.tracing import Call, Graph, Leaf, Node
+from typegrad.tracing.graph import operands
+
+if TYPE_CHECKING:
+    from typegrad.network import NeuralNetwork
+
+_TRIED = (5, 61, 1009)
+"""Numbers of examples that are tried, or the next that nothing else has as a length.
+
+They lie apart for formulas that differ between few examples and many, and they are three since
+one may happen to be the length of a result.
+"""
+
+_OF_SHAPES = frozenset({"reshape", "fill", "zero_gradient", "broadcast_to", "uniform"})
+"""Functions whose integers are lengths of axes."""
+
+_TURNED = frozenset({"swapaxes", "transpose"})
+
+
+@dataclass(frozen=True)
+class TracedStep:
+    """A step's graph, and the number of examples in it, which no array has as another length."""
+
+    graph: Graph
+    batch: int
+
+
+def trace_step(network: NeuralNetwork, data: TrainingData, tracer: StepTracer) -> TracedStep:
+    """Trace a step on a number of examples that can be told from all other lengths.
+
+    Raises
+    ------
+    TraceError, NotNativeError
+        If it cannot be traced, or if the formulas use the number of examples; says where.
+    """
+    traced = [_trace_with(batch, network, data, tracer) for batch in _unused_lengths(network, data)]
+    clear = [step for step in traced if _is_clear(step)]
+    if len(clear) < 2:
+        raise NotNativeError("arrays whose columns are examples")
+    for other in clear[1:]:
+        difference = _first_difference(clear[0], other)
+        if difference is not None:
+            raise NotNativeError(f"{difference}, which uses the number of examples")
+    return clear[0]
+
+
+def _unused_lengths(network: NeuralNetwork, data: TrainingData) -> Iterator[int]:
+    """Give numbers that no parameter and no input has as a length."""
+    taken = {length for parameter in network.parameters.values() for length in parameter.shape}
+    taken |= {*data.inputs.shape[1:], *data.targets.shape[1:]}
+    for start in _TRIED:
+        yield next(number for number in count(start) if number not in taken)
+
+
+def _trace_with(
+    batch: int, network: NeuralNetwork, data: TrainingData, tracer: StepTracer
+) -> TracedStep:
+    example = TrainingData(
+        np.resize(data.inputs, (batch, *data.inputs.shape[1:])),
+        np.resize(data.targets, (batch, *data.targets.shape[1:])),
+        np.ones(batch, network.dtype),
+    )
+    graph = tracer.trace(example, 1, True)
+    for culprit, reason in tracer.reasons.values():
+        raise NotNativeError(f"{culprit} ({reason})")
+    return TracedStep(graph, batch)
+
+
+def _is_clear(step: TracedStep) -> bool:
+    """Whether only first axes have the number of examples as their length."""
+    nodes: list[Node] = [*step.graph.leaves(), *step.graph.calls]
+    return not any(
+        step.batch in node.shape[1:]
+        for node in nodes
+        if not (isinstance(node, Call) and name_of(node) in _TURNED)
+    )
+
+
+def _first_difference(one: TracedStep, other: TracedStep) -> str | None:
+    """Say what differs between two numbers of examples, besides the lengths of axes."""
+    numbers: dict[int, int] = {}
+    if len(one.graph.calls) != len(other.graph.calls):
+        return "the network"
+    pairs = zip(one.graph.calls, other.graph.calls, strict=True)
+    for index, (call, twin) in enumerate(pairs):
+        numbers[id(call)] = numbers[id(twin)] = index
+        left, right = (
+            _key(each, numbers, step.batch) for each, step in ((call, one), (twin, other))
+        )
+        if left != right:
+            return f"{name_of(call)} in {call.origin}"
+    return None
+
+
+def _key(call: Call, numbers: dict[int, int], batch: int) -> Any:
+    """Return what is equal for calls that do the same."""
+    with_lengths = name_of(call) in _OF_SHAPES
+
+    def of(argument: Any) -> Any:
+        if isinstance(argument, Leaf):
+            return (argument.kind, argument.name, _content(argument))
+        if isinstance(argument, Node):
+            return numbers[id(argument)]
+        if isinstance(argument, tuple):
+            return tuple(map(of, argument))
+        if with_lengths and type(argument) is int and argument == batch:
+            return "examples"
+        return repr(argument)
+
+    return name_of(call), of(call.arguments), repr(call.keywords), len(list(operands(call)))
+
+
+def _content(leaf: Leaf) -> bytes | None:
+    """Return the numbers of a constant; those of one that is all the same, once."""
+    if leaf.kind not in ("constant", "literal") or leaf.array is None:
+        return None
+    array = leaf.array
+    is_uniform = array.size > 0 and bool((array == array.flat[0]).all())
+    return array.reshape(-1)[:1].tobytes() if is_uniform else array.tobytes()

@@ -1,0 +1,135 @@
+"""From an optimizer's traced update to one chain over flat vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from typegrad.engines.compiled.chain import SCALAR, VECTOR, Chain, ChainBuilder, Term
+from typegrad.engines.compiled.graph_facts import NotNativeError, known_number, name_of
+from typegrad.engines.compiled.handlers import elementwise_function
+from typegrad.engines.compiled.program import (
+    BLOCK,
+    SCALARS,
+    TILE_SPAN,
+    Instruction,
+    Operand,
+)
+from typegrad.tracing import Call, Graph, Leaf, Scalar
+
+
+@dataclass(frozen=True)
+class Clipping:
+    """How the gradient is clipped before the update.
+
+    Attributes
+    ----------
+    factor
+        Where a thread has what the gradient is multiplied by; None without a largest norm.
+    limit
+        Largest size of an element; None for any.
+    """
+
+    factor: Operand | None
+    limit: float | None
+
+
+@dataclass(frozen=True)
+class LoweredUpdate:
+    """An update as a chain, and the numbers that it needs for each step.
+
+    `kept` are the arrays that the operands name by address.
+    """
+
+    chain: Chain
+    operands: tuple[Operand, ...]
+    scalars: tuple[Scalar, ...]
+    kept: tuple[Any, ...]
+
+    def instruction(self, function: int) -> Instruction:
+        """Return the call of the chain's function, on as many floats as the frame says."""
+        return Instruction(function, TILE_SPAN, 1, self.operands)
+
+
+def lower_update(
+    graph: Graph, gradient: Any, clipping: Clipping, dtype: np.dtype[Any]
+) -> LoweredUpdate:
+    """Turn the graph of an update into a chain.
+
+    Parameters
+    ----------
+    graph
+        From `trace_update`, on padded vectors.
+    gradient
+        The gradient's vector.
+    clipping
+        What happens to it first.
+
+    Raises
+    ------
+    NotNativeError
+        Naming what there is no kernel for.
+    """
+    leaves = [leaf for leaf in graph.leaves() if known_number(leaf) is None]
+    inputs = [_operand(leaf, leaves, dtype) for leaf in leaves]
+    forms = [SCALAR if operand.space == SCALARS else VECTOR for operand in inputs]
+    if clipping.factor is not None:
+        inputs.append(clipping.factor)
+        forms.append(SCALAR)
+    builder = ChainBuilder(forms)
+    terms: dict[int, Term] = {id(leaf): number for number, leaf in enumerate(leaves)}
+    outputs: list[tuple[Operand, Term]] = []
+    for number, leaf in enumerate(leaves):
+        if leaf.array is gradient:
+            clipped = _clip(builder, number, len(leaves), clipping)
+            terms[id(leaf)] = clipped
+            if clipped != number:
+                outputs.append((inputs[number], clipped))
+    for call in graph.calls:
+        terms[id(call)] = _link(builder, call, terms)
+    for leaf, node in graph.updates:
+        outputs.append((_operand(leaf, leaves, dtype), terms[id(node)]))
+    written = [_written(builder, term) for _, term in outputs]
+    operands = (*[operand for operand, _ in outputs], *inputs)
+    scalars = tuple(leaf.scalar for leaf in leaves if leaf.scalar is not None)
+    kept = tuple(leaf.array for leaf in leaves)
+    return LoweredUpdate(builder.finish(written), operands, scalars, kept)
+
+
+def _operand(leaf: Leaf, leaves: Sequence[Leaf], dtype: np.dtype[Any]) -> Operand:
+    if leaf.scalar is not None:
+        known = [each for each in leaves if each.scalar is not None]
+        return Operand(SCALARS, known.index(leaf) * dtype.itemsize)
+    if leaf.array is None or leaf.dtype != dtype or leaf.array.ndim != 1:
+        raise NotNativeError(f"a {leaf.kind} of {leaf.dtype} {leaf.shape} in the update")
+    return Operand(BLOCK, leaf.array.ctypes.data)
+
+
+def _clip(builder: ChainBuilder, gradient: int, factor: int, clipping: Clipping) -> int:
+    if clipping.factor is not None:
+        gradient = builder.link("multiply", gradient, factor)
+    if clipping.limit is not None:
+        gradient = builder.link("minimum", gradient, clipping.limit)
+        gradient = builder.link("maximum", gradient, -clipping.limit)
+    return gradient
+
+
+def _link(builder: ChainBuilder, call: Call, terms: dict[int, Term]) -> Term:
+    function = elementwise_function(call)
+    if function is None:
+        raise NotNativeError(f"{name_of(call)} in the update")
+    arguments = call.arguments[:1] if name_of(call) == "power" else call.arguments
+    return builder.link(function, *[_term(argument, terms) for argument in arguments])
+
+
+def _term(argument: Any, terms: dict[int, Term]) -> Term:
+    number = known_number(argument)
+    return terms[id(argument)] if number is None else number
+
+
+def _written(builder: ChainBuilder, term: Term) -> int:
+    """Return a link for what is written; a constant or an input has none yet."""
+    return term if isinstance(term, int) else builder.link("copy", term)

@@ -1,0 +1,138 @@
+"""exp, log, tanh and their kin on vectors, by argument reduction and polynomials.
+
+The largest errors, in units in the last place over all float32 numbers and dense float64
+samples, are measured by benchmarks/vector_math.py and stated in docs/performance.md.
+Method: Cody and Waite, *Software Manual for the Elementary Functions*, 1980.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from typegrad.engines.compiled.code import Value
+from typegrad.engines.compiled.vector import Vectors
+
+_LOG2_E = 1.0 / math.log(2.0)
+# ln 2 in two parts, the first short enough that its product with an exponent is exact.
+_LN2_PARTS = {
+    32: (0.693359375, -2.12194440054690583e-4),
+    64: (6.93147180369123816490e-01, 1.90821492927058770002e-10),
+}
+# Beyond these exp overflows, or is zero even as a denormal number.
+_EXP_RANGE = {32: (-105.0, 89.0), 64: (-746.0, 710.0)}
+_TAYLOR_DEGREE = {32: 7, 64: 13}
+_ATANH_TERMS = {32: 5, 64: 11}
+_SMALLEST_NORMAL = {32: 2.0**-126, 64: 2.0**-1022}
+
+
+def exp(v: Vectors, x: Value) -> Value:
+    """e^x."""
+    exponent, fraction = _reduce(v, x)
+    tail = _expm1_of_fraction(v, fraction)
+    return _scale(v, v.add(v.constant(1.0), tail), exponent)
+
+
+def expm1(v: Vectors, x: Value) -> Value:
+    """e^x - 1, accurate near zero."""
+    exponent, fraction = _reduce(v, x)
+    tail = _expm1_of_fraction(v, fraction)
+    # Halved, so that 2^exponent does not overflow before the result does.
+    half_power = v.power_of_two(v.builder.sub(exponent, v.integer_constant(1)))
+    half = v.fma(tail, half_power, v.subtract(half_power, v.constant(0.5)))
+    result = v.multiply(half, v.constant(2.0))
+    # Keeps the sign of zero, and -1 where e^x is lost against it.
+    low = v.compare("<", x, v.constant(-40.0))
+    result = v.select(low, v.constant(-1.0), result)
+    tiny = v.compare("<", v.absolute(x), v.constant(2.0 ** -(v.mantissa_bits + 2)))
+    return v.select(tiny, x, result)
+
+
+def log(v: Vectors, x: Value) -> Value:
+    """Natural logarithm; -inf at zero, NaN below."""
+    exponent, f = _split(v, x)
+    result = _log_of_parts(v, exponent, f)
+    return _log_specials(v, x, result)
+
+
+def log1p(v: Vectors, x: Value) -> Value:
+    """log(1 + x), accurate near zero."""
+    one = v.constant(1.0)
+    u = v.add(one, x)
+    lost = v.subtract(x, v.subtract(u, one))
+    exponent, f = _split(v, u)
+    result = v.add(_log_of_parts(v, exponent, f), v.divide(lost, u))
+    result = _log_specials(v, u, result)
+    tiny = v.compare("<", v.absolute(x), v.constant(2.0 ** -(v.mantissa_bits + 2)))
+    return v.select(tiny, x, result)
+
+
+def tanh(v: Vectors, x: Value) -> Value:
+    """Hyperbolic tangent: t / (t + 2) with t = e^(2|x|) - 1."""
+    bound = v.constant(20.0)
+    size = v.absolute(x)
+    size = v.select(v.compare(">", size, bound), bound, size)
+    t = expm1(v, v.add(size, size))
+    return v.copysign(v.divide(t, v.add(t, v.constant(2.0))), x)
+
+
+def _reduce(v: Vectors, x: Value) -> tuple[Value, Value]:
+    """X = exponent * ln 2 + fraction, |fraction| <= ln(2) / 2."""
+    low, high = _EXP_RANGE[v.bits]
+    x = v.select(v.compare("<", x, v.constant(low)), v.constant(low), x)
+    x = v.select(v.compare(">", x, v.constant(high)), v.constant(high), x)
+    whole, exponent = v.round_to_integer(v.multiply(x, v.constant(_LOG2_E)))
+    first, second = _LN2_PARTS[v.bits]
+    fraction = v.fma(whole, v.constant(-first), x)
+    return exponent, v.fma(whole, v.constant(-second), fraction)
+
+
+def _expm1_of_fraction(v: Vectors, r: Value) -> Value:
+    """e^r - 1 for |r| <= ln(2) / 2, by its Taylor series."""
+    degree = _TAYLOR_DEGREE[v.bits]
+    series = v.horner(r, tuple(1.0 / math.factorial(k) for k in range(degree, 1, -1)))
+    return v.fma(v.multiply(r, r), series, r)
+
+
+def _scale(v: Vectors, x: Value, exponent: Value) -> Value:
+    """X * 2^exponent in two steps, so that denormal results come out right."""
+    half = v.builder.ashr(exponent, v.integer_constant(1))
+    rest = v.builder.sub(exponent, half)
+    return v.multiply(v.multiply(x, v.power_of_two(half)), v.power_of_two(rest))
+
+
+def _split(v: Vectors, x: Value) -> tuple[Value, Value]:
+    """X = 2^exponent * (1 + f) with 1 + f from sqrt(1/2) to sqrt(2); exponent as float."""
+    b = v.builder
+    shift = 25.0 if v.bits == 32 else 54.0
+    denormal = v.compare("<", x, v.constant(_SMALLEST_NORMAL[v.bits]))
+    x = v.select(denormal, v.multiply(x, v.constant(2.0**shift)), x)
+    offset = v.select(denormal, v.constant(-shift), v.constant(0.0))
+    # Moves the cut between exponents from 1 to sqrt(1/2).
+    root = v.to_bits(v.constant(math.sqrt(0.5)))
+    moved = b.sub(v.to_bits(x), root)
+    exponent = b.ashr(moved, v.integer_constant(v.mantissa_bits))
+    mantissa = b.sub(v.to_bits(x), b.shl(exponent, v.integer_constant(v.mantissa_bits)))
+    as_float = b.sitofp(exponent, v.type)
+    return v.add(as_float, offset), v.subtract(v.from_bits(mantissa), v.constant(1.0))
+
+
+def _log_of_parts(v: Vectors, exponent: Value, f: Value) -> Value:
+    """Exponent * ln 2 + log(1 + f), with log(1 + f) = 2 atanh(s), s = f / (2 + f)."""
+    s = v.divide(f, v.add(v.constant(2.0), f))
+    z = v.multiply(s, s)
+    terms = _ATANH_TERMS[v.bits]
+    series = v.horner(z, tuple(2.0 / (2 * k + 1) for k in range(terms, 0, -1)))
+    # 2 s = f - s f, and the large part f is kept apart until last.
+    small = v.fma(v.multiply(s, z), series, v.negative(v.multiply(s, f)))
+    first, second = _LN2_PARTS[v.bits]
+    small = v.fma(exponent, v.constant(second), small)
+    return v.fma(exponent, v.constant(first), v.add(f, small))
+
+
+def _log_specials(v: Vectors, x: Value, result: Any) -> Value:
+    infinity = v.constant(math.inf)
+    result = v.select(v.compare("==", x, infinity), infinity, result)
+    result = v.select(v.compare("==", x, v.constant(0.0)), v.constant(-math.inf), result)
+    result = v.select(v.compare("<", x, v.constant(0.0)), v.constant(math.nan), result)
+    return v.select(v.is_nan(x), x, result)

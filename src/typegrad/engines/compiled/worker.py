@@ -1,0 +1,298 @@
+"""The worker: takes the steps of an epoch, together with those of other threads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from typegrad.engines.compiled import llvm
+from typegrad.engines.compiled.code import WORD, Code, Int, Value, Variable, declare
+from typegrad.engines.compiled.program import (
+    BLOCK,
+    FIRST_ROW,
+    FRAME_FIELDS,
+    FUNCTION,
+    KEYS,
+    LENGTH,
+    ORDER,
+    ROWS,
+    SCALARS,
+    SUMS,
+    THREAD,
+    THREADS,
+    WORKSPACE,
+)
+from typegrad.engines.compiled.vector import Vectors
+
+_FIELDS = (
+    # Steps to take, in numbers of all steps of the epoch; whether each ends with the update.
+    "first_step", "last_step", "with_update",
+    # The order of the data's rows, and how it is cut up; the last step may have fewer rows.
+    "order", "total_rows", "rows_per_step", "tile_rows", "chunks", "last_chunks",
+    # Programs: start and end of each.
+    "step_program", "step_end", "first_program", "first_end", "next_program", "next_end",
+    "chunk_program", "chunk_end", "update_program", "update_end",
+    # Memory: of threads, of chunks but the first, of the gradient, which is the first's.
+    "workspaces", "workspace_bytes", "sums", "gradient", "sum_bytes", "loss_offset",
+    # The gradient in blocks of so many bytes, and a sum of squares for each.
+    "block_bytes", "blocks", "partials",
+    # Numbers of each step.
+    "scalars", "scalar_bytes", "keys", "key_bytes", "losses",
+    # Where a thread has 1 / rows and the factor of clipping, in its workspace; the largest
+    # norm, as the bits of a float64.
+    "share_offset", "factor_offset", "clip_norm",
+    "yield_function",
+)  # fmt: skip
+# What threads change has a cache line for each, so that nobody waits for what did not change.
+_SHARED = ("arrived", "generation", "aborted", "failed")
+_LINE = 8
+
+JOB: Mapping[str, int] = {
+    **{name: index for index, name in enumerate(_FIELDS)},
+    **{name: (len(_FIELDS) // _LINE + 1 + i) * _LINE for i, name in enumerate(_SHARED)},
+}
+"""Where each integer of a job lies in its array."""
+
+JOB_WORDS = max(JOB.values()) + _LINE
+SPINS = 100
+"""How often a waiting thread looks before it lets others run."""
+
+
+class Worker(Code):
+    """Writes the function ``worker(job, thread, threads)``, which returns the steps taken.
+
+    What sums over a batch are grouped by depends on the batch and on the network, never on the
+    number of threads: the same bits come out for any number.
+    """
+
+    def __init__(self, module: Any, name: str, bits: int, lanes: int, pause: str) -> None:
+        self.run_program = _program_runner(module, f"{name}_program")
+        self.barrier = _barrier(module, f"{name}_barrier", pause)
+        self.block_sum = _block_sum(module, f"{name}_block", bits, lanes)
+        super().__init__(module, name, 3)
+        self.v = Vectors(self, bits, lanes)
+        self.job, self.thread, self.threads = self.arguments
+        self.frame = self.memory(FRAME_FIELDS)
+        self.workspace = self.field("workspaces") + self.thread * self.field("workspace_bytes")
+
+    def field(self, name: str) -> Int:
+        """Return an integer of the job."""
+        return self.read(self.job, JOB[name])
+
+    def write_all(self) -> None:
+        """Write the function."""
+        frame = self.frame
+        for space in range(5):
+            self.write(frame, 0, space)
+        self.write(frame, self.workspace, WORKSPACE)
+        self.write(frame, self.thread, THREAD)
+        self.write(frame, self.threads, THREADS)
+        first = self.field("first_step")
+        with self.loop(self.field("last_step"), 1, first) as step:
+            begin = step * self.field("rows_per_step")
+            rows = (self.field("total_rows") - begin).min(self.field("rows_per_step"))
+            is_whole = rows.equals(self.field("rows_per_step"))
+            chunks = self.field("chunks").choose(is_whole, self.field("last_chunks"))
+            self.write(frame, self.field("scalars") + step * self.field("scalar_bytes"), SCALARS)
+            self.write(frame, self.field("keys") + step * self.field("key_bytes"), KEYS)
+            self.run("step")
+            self.wait(step - first)
+            self.run_chunks(begin, rows, chunks)
+            self.wait(step - first)
+            self.sum_blocks(chunks)
+            self.wait(step - first)
+            self.check(step, first, chunks)
+            with self.when(self.field("with_update").differs(0)):
+                self.update()
+            self.wait(step - first)
+        self.finish((self.field("last_step") - first).max(0))
+
+    def run(self, program: str) -> None:
+        """Run one of the job's programs."""
+        start, end = self.field(f"{program}_program"), self.field(f"{program}_end")
+        self.call(self.run_program, start, end, self.frame)
+
+    def wait(self, taken: Int) -> None:
+        """Wait for the other threads; give up if one of them could not be started."""
+        with self.when(self.threads > 1):
+            aborted = self.call(self.barrier, self.job, self.threads)
+            with self.when(aborted.differs(0)):
+                self.leave(taken)
+
+    def run_chunks(self, begin: Int, rows: Int, chunks: Int) -> None:
+        """Run the thread's share of the batch's chunks, tile by tile."""
+        v, frame = self.v, self.frame
+        one = llvm.ir.Constant(v.element, 1.0)
+        share = self.builder.fdiv(one, self.builder.sitofp(rows.value, v.element))
+        v.store_one(share, self.workspace + self.field("share_offset"))
+        chunk = self.variable(self.thread)
+        with self.repeat_while(lambda: chunk.get() < chunks):
+            number = chunk.get()
+            others = self.field("sums") + (number - 1) * self.field("sum_bytes")
+            sums = self.field("gradient").choose(number.equals(0), others)
+            self.write(frame, sums, SUMS)
+            first, last = rows * number // chunks, rows * (number + 1) // chunks
+            place = self.variable(first)
+            with self.repeat_while(partial(_is_before, place, last)):
+                start = place.get()
+                count = (last - start).min(self.field("tile_rows"))
+                self.write(frame, count, ROWS)
+                self.write(frame, start, FIRST_ROW)
+                self.write(frame, self.field("order") + (begin + start) * WORD, ORDER)
+                # The first tile's sums need no zeros to begin with.
+                is_first = start.equals(first)
+                program = self.field("first_program").choose(is_first, self.field("next_program"))
+                end = self.field("first_end").choose(is_first, self.field("next_end"))
+                self.call(self.run_program, program, end, frame)
+                place.set(start + count)
+            self.run("chunk")
+            chunk.increase(self.threads)
+
+    def sum_blocks(self, chunks: Int) -> None:
+        """Sum the chunks' gradients in their order, and their squares; blocks are shared out."""
+        block = self.variable(self.thread)
+        with self.repeat_while(lambda: block.get() < self.field("blocks")):
+            shift = block.get() * self.field("block_bytes")
+            self.call(
+                self.block_sum,
+                self.field("gradient") + shift, self.field("block_bytes"),
+                self.field("sums") + shift, self.field("sum_bytes"), chunks - 1,
+                self.field("partials") + block.get() * WORD,
+            )  # fmt: skip
+            block.increase(self.threads)
+
+    def check(self, step: Int, first: Int, chunks: Int) -> None:
+        """Leave if a number is not finite; else note the loss and the factor of clipping.
+
+        Every thread does, so that none has to wait for what another found.
+        """
+        v, b = self.v, self.builder
+        double = llvm.DOUBLE
+        losses, squares = (_Float(b) for _ in range(2))
+        with self.loop(chunks) as chunk:
+            others = self.field("sums") + (chunk - 1) * self.field("sum_bytes")
+            sums = self.field("gradient").choose(chunk.equals(0), others)
+            losses.add(_widened(v, v.load_one(sums + self.field("loss_offset"))))
+        with self.loop(self.field("blocks")) as block:
+            squares.add(_load_double(b, self.field("partials") + block * WORD))
+        total = b.fadd(losses.get(), squares.get())
+        # x - x is NaN for what is not finite.
+        is_bad = b.fcmp_unordered("!=", b.fsub(total, total), llvm.ir.Constant(double, 0.0))
+        with self.when(is_bad):
+            with self.when(self.thread.equals(0)):
+                self.write_shared(self.job, 1, JOB["failed"])
+            self.leave(step - first)
+        with self.when(self.thread.equals(0)):
+            place = self.field("losses") + step * WORD
+            b.store(losses.get(), b.inttoptr(place.value, double.as_pointer()))
+        root = declare(self.module, "llvm.sqrt.f64", double, [double])
+        norm = b.call(root, [squares.get()])
+        limit = b.bitcast(self.field("clip_norm").value, double)
+        ratio = b.fdiv(limit, norm)
+        is_long = b.fcmp_ordered(">", norm, limit)
+        factor = b.select(is_long, ratio, llvm.ir.Constant(double, 1.0))
+        narrow = factor if v.bits == 64 else b.fptrunc(factor, v.element)
+        v.store_one(narrow, self.workspace + self.field("factor_offset"))
+
+    def update(self) -> None:
+        """Run the optimizer's program on the thread's share of the blocks."""
+        size = self.field("block_bytes")
+        first = self.field("blocks") * self.thread // self.threads
+        last = self.field("blocks") * (self.thread + 1) // self.threads
+        self.write(self.frame, first * size, BLOCK)
+        self.write(self.frame, (last - first) * (size // self.v.itemsize), ROWS)
+        with self.when(last > first):
+            self.run("update")
+
+
+def _is_before(place: Variable, end: Int) -> Value:
+    return place.get() < end
+
+
+class _Float:
+    """A float64 number that changes while the function runs."""
+
+    def __init__(self, builder: Any) -> None:
+        with builder.goto_entry_block():
+            self._memory = builder.alloca(llvm.DOUBLE)
+        self._builder = builder
+        builder.store(llvm.ir.Constant(llvm.DOUBLE, 0.0), self._memory)
+
+    def get(self) -> Value:
+        return self._builder.load(self._memory)
+
+    def add(self, value: Value) -> None:
+        self._builder.store(self._builder.fadd(self.get(), value), self._memory)
+
+
+def _widened(v: Vectors, value: Value) -> Value:
+    return value if v.bits == 64 else v.builder.fpext(value, llvm.DOUBLE)
+
+
+def _load_double(builder: Any, address: Int) -> Value:
+    return builder.load(builder.inttoptr(address.value, llvm.DOUBLE.as_pointer()))
+
+
+def _program_runner(module: Any, name: str) -> Any:
+    """Write ``run(program, end, frame)``, which calls each instruction's function."""
+    code = Code(module, name, 3, is_public=False)
+    program, end, frame = code.arguments
+    place = code.variable(program)
+    with code.repeat_while(lambda: place.get() < end):
+        instruction = place.get()
+        code.call_address(code.read(instruction, FUNCTION), instruction, frame)
+        place.set(instruction + code.read(instruction, LENGTH) * WORD)
+    return code.finish()
+
+
+def _barrier(module: Any, name: str, pause: str) -> Any:
+    """Write ``wait(job, threads)``: it waits until all threads have come; is 1 if they won't."""
+    code = Code(module, name, 2, is_public=False)
+    job, threads = code.arguments
+    arrived, generation, aborted, yielding = (
+        JOB[field] for field in ("arrived", "generation", "aborted", "yield_function")
+    )
+    before = code.read_shared(job, generation)
+    with code.when((code.add_shared(job, 1, arrived) + 1).equals(threads)):
+        code.write_shared(job, 0, arrived)
+        code.add_shared(job, 1, generation)
+        code.leave(code.read_shared(job, aborted))
+    spins = code.variable()
+    with code.repeat_while(lambda: code.read_shared(job, generation).equals(before)):
+        with code.when(code.read_shared(job, aborted).differs(0)):
+            code.leave(1)
+        spins.increase(1)
+        code.builder.asm(llvm.ir.FunctionType(llvm.VOID, []), pause, "", [], True)
+        with code.when(spins.get() > SPINS):
+            # The threads may be more than the free cores.
+            code.call_address(code.read(job, yielding))
+    return code.finish(code.read_shared(job, aborted))
+
+
+def _block_sum(module: Any, name: str, bits: int, lanes: int) -> Any:
+    """Write ``add(gradient, bytes, sums, sum_bytes, count, partial)``.
+
+    It adds a block of `count` further arrays to the gradient's, in order, and puts the sum of
+    the squares, a float64, at `partial`.
+    """
+    code = Code(module, name, 6, is_public=False)
+    v, b = Vectors(code, bits, lanes), code.builder
+    gradient, size, sums, sum_bytes, count, partial = code.arguments
+    width = lanes * v.itemsize
+    squares = [v.variable(v.constant(0.0)) for _ in range(4)]
+    with code.loop(size, 4 * width) as start:
+        for i, square in enumerate(squares):
+            place = start + i * width
+            total = v.variable(v.load(gradient + place))
+            with code.when(count > 0):
+                with code.loop(count) as chunk:
+                    more = v.load(sums + chunk * sum_bytes + place)
+                    total.set(v.add(total.get(), more))
+                v.store(total.get(), gradient + place)
+            square.set(v.fma(total.get(), total.get(), square.get()))
+    first, second, third, fourth = (square.get() for square in squares)
+    joined = v.add(v.add(first, second), v.add(third, fourth))
+    result = _widened(v, v.across_lanes(b.fadd, joined))
+    b.store(result, b.inttoptr(partial.value, llvm.DOUBLE.as_pointer()))
+    return code.finish()

@@ -1,0 +1,113 @@
+"""The compiled engine's numbers are the eager engine's, up to rounding, for any threads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import typegrad as tg
+from typegrad import losses, optimizers
+from typegrad.engines import CompiledEngine, EagerEngine, TrainingData
+from typegrad.engines.compiled import network_code
+
+from .training import CASES, LOSSES, OPTIMIZERS, Case, data_for, largest_difference, train
+
+TOLERANCE = {"float32": 2e-4, "float64": 1e-11}
+"""Relative to the largest number of an array, after a few steps."""
+
+dtypes = pytest.mark.parametrize("dtype", TOLERANCE)
+
+
+@pytest.fixture
+def _many_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let small batches have several chunks and threads."""
+    monkeypatch.setattr(network_code, "WORK_PER_THREAD", 1)
+    monkeypatch.setattr(network_code, "ROWS_PER_CHUNK", 8)
+
+
+@pytest.mark.usefixtures("_many_parts")
+@pytest.mark.parametrize("batch_size", [1, 3, 17, 100])
+@dtypes
+@pytest.mark.parametrize("name", CASES)
+def test_equals_eager(name: str, dtype: str, batch_size: int) -> None:
+    case = CASES[name]
+    data = data_for(case, 2 * batch_size + 1, dtype)
+    eager = train(case, EagerEngine, data, batch_size)
+    one, two = (train(case, CompiledEngine, data, batch_size, threads=n) for n in (1, 2))
+    assert np.array_equal(one.losses, two.losses)
+    for key, numbers in one.numbers.items():
+        assert numbers.tobytes() == two.numbers[key].tobytes(), key
+    assert largest_difference(eager, one) < TOLERANCE[dtype]
+    if case.fallback is None:
+        assert one.notes == []
+    else:
+        assert case.fallback in one.notes[0]
+
+
+@pytest.mark.usefixtures("_many_parts")
+@dtypes
+@pytest.mark.parametrize("second", [1, 3, 17, 100])
+@pytest.mark.parametrize("first", [1, 3, 17, 100])
+def test_widths(first: int, second: int, dtype: str) -> None:
+    def layers() -> list[Any]:
+        return [tg.Dense(first, second, "gelu"), tg.Dense(second, first, "tanh")]
+
+    case = Case(layers, outputs=first, optimizer=tg.SGD)
+    for rows in (1, 5, 50):
+        data = data_for(case, 2 * rows, dtype, features=first)
+        eager = train(case, EagerEngine, data, rows)
+        compiled = train(case, CompiledEngine, data, rows, threads=2)
+        assert compiled.notes == []
+        assert largest_difference(eager, compiled) < TOLERANCE[dtype]
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 100])
+def test_full_batch_optimizer(batch_size: int) -> None:
+    case = OPTIMIZERS["LBFGS"]
+    data = data_for(case, 31, "float64")
+    eager, compiled = (
+        train(case, kind, data, batch_size) for kind in (EagerEngine, CompiledEngine)
+    )
+    assert compiled.notes == []
+    assert largest_difference(eager, compiled) < 1e-8
+
+
+@dtypes
+def test_a_large_batch(dtype: str) -> None:
+    case = Case(lambda: [tg.Dense(4, 70, "relu"), tg.Dense(70, 2)], optimizer=tg.Adam)
+    data = data_for(case, 1500, dtype)
+    eager = train(case, EagerEngine, data, 1000)
+    one, two = (train(case, CompiledEngine, data, 1000, threads=n) for n in (1, 2))
+    assert largest_difference(eager, one) < TOLERANCE[dtype]
+    assert largest_difference(one, two) == 0.0
+
+
+def test_tables_are_complete() -> None:
+    def names(module: Any, base: type) -> set[str]:
+        parts = (getattr(module, name) for name in module.__all__)
+        return {
+            part.__name__ for part in parts if isinstance(part, type) and issubclass(part, base)
+        }
+
+    abstract = {"Loss", "ElementwiseLoss", "Optimizer", "FullBatchOptimizer"}
+    assert names(losses, tg.Loss) - abstract == {name.split()[0] for name in LOSSES}
+    base: Any = tg.Optimizer | tg.FullBatchOptimizer
+    assert names(optimizers, base) - abstract == {name.split()[0] for name in OPTIMIZERS}
+    made = [layer for case in CASES.values() for layer in case.layers()]
+    kinds = {type(part).__name__ for part in made}
+    inner = {type(part).__name__ for layer in made for _, part in tg.named_parts(layer, tg.Layer)}
+    expected = names(tg.layers, tg.Layer) - {"Layer", "Embedding"}
+    assert expected - kinds - inner == set()
+
+
+def test_embedding() -> None:
+    generator = np.random.default_rng(0)
+    codes = generator.integers(0, 3, (20, 2)).astype(np.float32)
+    data = TrainingData(codes, codes[:, :1] - codes[:, 1:])
+
+    case = Case(lambda: [tg.Embedding(3, 2), tg.Flatten(), tg.Dense(4, 1)])
+    eager, compiled = (train(case, kind, data, 8) for kind in (EagerEngine, CompiledEngine))
+    assert largest_difference(eager, compiled) < TOLERANCE["float32"]
+    assert "there is no native code for" in compiled.notes[0]

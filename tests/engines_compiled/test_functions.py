@@ -1,0 +1,150 @@
+"""Native element-wise functions: exact where NumPy's are, else within stated ulps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from typegrad.engines.compiled.elementwise import FUNCTIONS
+from typegrad.types import Array
+
+from .native_calls import apply
+
+EXACT: dict[str, Callable[..., Any]] = {
+    "copy": lambda a: a,
+    "negative": np.negative,
+    "absolute": np.absolute,
+    "sqrt": np.sqrt,
+    "square": np.square,
+    "sign": np.sign,
+    "floor": np.floor,
+    "reciprocal": lambda a: 1 / a,
+    "inverse_root": lambda a: 1 / np.sqrt(a),
+    "inverse_square": lambda a: 1 / (a * a),
+    "add": np.add,
+    "subtract": np.subtract,
+    "multiply": np.multiply,
+    "divide": np.divide,
+    "maximum": np.maximum,
+    "minimum": np.minimum,
+    "greater": np.greater,
+    "greater_equal": np.greater_equal,
+    "less": np.less,
+    "less_equal": np.less_equal,
+    "equal": np.equal,
+    "not_equal": np.not_equal,
+    "logical_and": np.logical_and,
+    "logical_or": np.logical_or,
+    "logical_not": np.logical_not,
+    "where": lambda condition, a, b: np.where(condition != 0, a, b),
+    "cube": lambda a: a * a * a,
+    "fourth_power": lambda a: a * a * a * a,
+}
+ULPS = {"exp": 1.5, "expm1": 2.0, "log": 1.5, "log1p": 2.0, "tanh": 3.0}
+"""Largest errors that are allowed, in units in the last place."""
+
+dtypes = pytest.mark.parametrize("dtype", ["float32", "float64"])
+
+
+def special_values(dtype: str) -> Array:
+    """What functions may do wrong: infinities, denormal and huge numbers, signed zeros."""
+    limits = np.finfo(dtype)
+    positive = [
+        0.0, 1.0, 0.5, 2.0, 3.7, 20.0, 88.7, 104.0, 709.0, 746.0, 1e5, float(limits.max),
+        float(limits.tiny), float(limits.smallest_subnormal), float(limits.tiny) / 3,
+        float(limits.eps), float(limits.eps) / 4, float(np.inf), 1e-3, 0.3465, 0.3466,
+    ]  # fmt: skip
+    values = np.array([*positive, *[-x for x in positive], np.nan])
+    with np.errstate(over="ignore"):
+        cast: Array = values.astype(dtype)
+    return cast
+
+
+def samples(dtype: str) -> Array:
+    """Numbers of all sizes, dense where functions change."""
+    generator = np.random.default_rng(0)
+    limits = np.finfo(dtype)
+    exponents = generator.uniform(limits.minexp, limits.maxexp, 60_000)
+    spread = np.exp2(exponents) * generator.choice([-1.0, 1.0], 60_000)
+    near = [generator.uniform(-width, width, 60_000) for width in (1e-3, 0.7, 3.0, 20.0, 90.0)]
+    with np.errstate(over="ignore"):
+        cast: Array = np.concatenate([spread, *near]).astype(dtype)
+    return cast
+
+
+def ulps(found: Array, exact: Any) -> Array:
+    """Errors in units in the last place of a result; `exact` is more precise."""
+    with np.errstate(all="ignore"):
+        rounded = exact.astype(found.dtype)
+        unit = np.spacing(np.abs(rounded)).astype(exact.dtype)
+        errors: Array = np.abs(found.astype(exact.dtype) - exact) / unit
+        same = (found == rounded) | (np.isnan(found) & np.isnan(rounded))
+    errors[same] = 0.0
+    # At the edge of the range, infinity for the largest number is one unit off.
+    limits = np.finfo(found.dtype)
+    errors[np.isinf(found) & (np.abs(exact) >= limits.max)] = 0.0
+    return errors
+
+
+def test_every_function_is_tested() -> None:
+    assert FUNCTIONS.keys() == {*EXACT, *ULPS}
+
+
+@dtypes
+@pytest.mark.parametrize("name", EXACT)
+def test_exact(name: str, dtype: str) -> None:
+    values = special_values(dtype)
+    first, second = (grid.ravel() for grid in np.meshgrid(values, values))
+    count = {"where": 3}.get(name, 2 if name in BINARY else 1)
+    arguments = [first, second, first[::-1].copy()][:count]
+    with np.errstate(all="ignore"):
+        expected = EXACT[name](*arguments)
+    np.testing.assert_array_equal(apply(name, *arguments), expected.astype(dtype))
+
+
+BINARY = {
+    "add", "subtract", "multiply", "divide", "maximum", "minimum", "greater", "greater_equal",
+    "less", "less_equal", "equal", "not_equal", "logical_and", "logical_or",
+}  # fmt: skip
+
+
+@dtypes
+@pytest.mark.parametrize("name", ULPS)
+def test_within_ulps(name: str, dtype: str) -> None:
+    values = samples(dtype)
+    function = getattr(np, name)
+    with np.errstate(all="ignore"):
+        exact = function(values.astype(np.longdouble if dtype == "float64" else np.float64))
+    errors = ulps(apply(name, values), exact)
+    worst = int(np.argmax(errors))
+    assert errors[worst] <= ULPS[name], f"{name}({values[worst]!r})"
+
+
+@dtypes
+@pytest.mark.parametrize("name", ULPS)
+def test_special_values(name: str, dtype: str) -> None:
+    values = special_values(dtype)
+    with np.errstate(all="ignore"):
+        expected: Array = getattr(np, name)(values)
+    found = apply(name, values)
+    same = np.isfinite(expected) & (expected != 0)
+    np.testing.assert_array_equal(found[~same], expected[~same])
+    np.testing.assert_array_equal(np.signbit(found[same]), np.signbit(expected[same]))
+    tolerance = 4 * float(np.finfo(dtype).eps)
+    np.testing.assert_allclose(found[same], expected[same], rtol=tolerance)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ULPS)
+def test_all_numbers(name: str) -> None:
+    """Every float32 there is."""
+    worst = 0.0
+    for start in range(0, 2**32, 2**24):
+        values = np.arange(start, start + 2**24, dtype=np.uint32).view(np.float32)
+        with np.errstate(all="ignore"):
+            exact = getattr(np, name)(values.astype(np.float64))
+        worst = max(worst, float(np.max(ulps(apply(name, values), exact))))
+    assert worst <= ULPS[name]

@@ -1,0 +1,196 @@
+"""Native kernels against NumPy, for sizes that fill no vector and no block."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from typegrad.engines.compiled.chain import ChainBuilder
+from typegrad.engines.compiled.layout import aligned_zeros
+from typegrad.engines.compiled.program import FIRST_ROW, KEYS, ORDER, ROWS
+from typegrad.layers import Mode
+from typegrad.types import Array
+
+from .native_calls import call, padded_rows
+
+dtypes = pytest.mark.parametrize("dtype", ["float32", "float64"])
+TOLERANCE = {"float32": 1e-5, "float64": 1e-13}
+SIZES = [1, 2, 3, 7, 8, 9, 16, 17, 33, 100]
+
+
+def matrix(rows: int, columns: int, dtype: str, seed: int = 0) -> Array:
+    values: Array = np.random.default_rng(seed).standard_normal((rows, columns)).astype(dtype)
+    return values
+
+
+def whole(view: Array) -> int:
+    """Columns of padded rows."""
+    return view.strides[0] // view.itemsize
+
+
+def assert_close(found: Array, expected: Array, dtype: str) -> None:
+    scale = float(np.max(np.abs(expected))) + 1.0
+    np.testing.assert_allclose(found, expected, rtol=0, atol=TOLERANCE[dtype] * scale)
+
+
+@dtypes
+@pytest.mark.parametrize("inner", [1, 5, 64])
+@pytest.mark.parametrize("columns", SIZES)
+@pytest.mark.parametrize("rows", SIZES)
+def test_product(rows: int, columns: int, inner: int, dtype: str) -> None:
+    a, b = matrix(rows, inner, dtype), matrix(inner, columns, dtype, 1)
+    bias = padded_rows(matrix(1, columns, dtype, 2))
+    left, right, out = padded_rows(a), padded_rows(b), padded_rows(matrix(rows, columns, dtype))
+    call("product", [out, left, right, bias], rows, whole(out), (inner, whole(left), 1))
+    assert_close(out, a @ b + bias, dtype)
+
+
+@dtypes
+@pytest.mark.parametrize(("rows", "columns"), [(1, 17), (3, 1), (20, 33)])
+def test_product_of_a_transposed_matrix_onto_sums(rows: int, columns: int, dtype: str) -> None:
+    examples = 13
+    a, b = matrix(examples, rows, dtype), matrix(examples, columns, dtype, 1)
+    before = matrix(rows, columns, dtype, 2)
+    left, right, out = padded_rows(a), padded_rows(b), padded_rows(before)
+    numbers = (-1, 1, whole(left))
+    call("product", [out, left, right, out], rows, whole(out), numbers, frame={ROWS: examples})
+    assert_close(out, before + a.T @ b, dtype)
+
+
+@dtypes
+@pytest.mark.parametrize("inner", SIZES)
+@pytest.mark.parametrize("rows", [1, 4])
+def test_product_transposed(rows: int, inner: int, dtype: str) -> None:
+    a, b = matrix(rows, inner, dtype), matrix(19, inner, dtype, 1)
+    out = padded_rows(matrix(rows, 19, dtype))
+    call("product_transposed", [out, padded_rows(a), padded_rows(b)], rows, inner, (19,))
+    assert_close(out, a @ b.T, dtype)
+
+
+@dtypes
+@pytest.mark.parametrize("columns", SIZES)
+@pytest.mark.parametrize("rows", [1, 8, 11])
+def test_rows_to_numbers(rows: int, columns: int, dtype: str) -> None:
+    values = matrix(rows, columns, dtype)
+    weight, bias = padded_rows(matrix(1, columns, dtype, 1)), np.full(1, 2.0, dtype)
+    out: Array = np.zeros(rows, dtype)
+    call("row_sums", [out, padded_rows(values)], rows, columns)
+    assert_close(out, values.sum(axis=1), dtype)
+    call("row_maxima", [out, padded_rows(values)], rows, columns)
+    assert np.array_equal(out, values.max(axis=1))
+    call("row_dots", [out, padded_rows(values), weight, bias], rows, columns)
+    assert_close(out, values @ weight[0] + 2.0, dtype)
+
+
+@dtypes
+def test_maxima_of_what_is_not_finite(dtype: str) -> None:
+    values = matrix(4, 20, dtype)
+    values[0, 3], values[1, 17], values[2] = np.nan, np.nan, -np.inf
+    values[3, 19] = np.inf
+    out: Array = np.zeros(4, dtype)
+    call("row_maxima", [out, padded_rows(values)], 4, 20)
+    np.testing.assert_array_equal(out, values.max(axis=1))
+
+
+@dtypes
+@pytest.mark.parametrize("columns", SIZES)
+def test_column_sums(columns: int, dtype: str) -> None:
+    values, before = matrix(23, columns, dtype), matrix(1, columns, dtype, 1)
+    out = padded_rows(before)
+    call("column_sums", [out, padded_rows(values), out], 23, whole(out))
+    assert_close(out[0], before[0] + values.sum(axis=0), dtype)
+
+
+@dtypes
+@pytest.mark.parametrize("count", SIZES)
+def test_total(count: int, dtype: str) -> None:
+    values = padded_rows(matrix(1, count, dtype))
+    out = aligned_zeros(16, np.dtype(dtype))
+    out[...] = 5.0
+    call("total", [out, values, np.full(1, 1.5, dtype)], count, 1)
+    assert_close(out[:1], np.array([1.5 + values.sum()]), dtype)
+    assert not out[1:4].any()
+
+
+@dtypes
+@pytest.mark.parametrize("columns", SIZES)
+@pytest.mark.parametrize("rows", SIZES)
+def test_transpose(rows: int, columns: int, dtype: str) -> None:
+    values = matrix(rows, columns, dtype)
+    out = padded_rows(matrix(columns, rows, dtype, 1))
+    call("transpose", [out, padded_rows(values)], rows, columns)
+    assert np.array_equal(out, values.T)
+
+
+@dtypes
+@pytest.mark.parametrize("columns", [*range(1, 20), 31, 32, 33])
+def test_gather(columns: int, dtype: str) -> None:
+    values = matrix(30, columns, dtype)
+    order = np.array([29, 0, 7, 7])
+    out = padded_rows(matrix(4, columns, dtype, 1))
+    call("gather", [out, values], 4, columns, frame={ORDER: order.ctypes.data})
+    assert np.array_equal(out, values[order])
+
+
+@dtypes
+def test_pack_and_fill_and_zero_ends(dtype: str) -> None:
+    values = matrix(5, 20, dtype)
+    rows = padded_rows(values)
+    out: Array = np.zeros(5, dtype)
+    call("pack", [out, rows[:, 3:]], 5, 1)
+    assert np.array_equal(out, values[:, 3])
+    call("zero_ends", [rows], 5, 20)
+    memory = np.lib.stride_tricks.as_strided(rows, (5, whole(rows)))
+    assert not memory[:, 20:].any()
+    assert np.array_equal(rows, values)
+    call("fill", [rows, np.full(1, 7.0, dtype)], 5, whole(rows))
+    assert np.array_equal(rows, np.full((5, 20), 7.0))
+
+
+@dtypes
+@pytest.mark.parametrize("columns", [1, 16, 37])
+@pytest.mark.parametrize("rate", [0.0, 0.3, 0.999])
+def test_mask(columns: int, rate: float, dtype: str) -> None:
+    mode = Mode(True, seed=2**62 + 3, step=5, first_row=1000, path=(3,))
+    keys = np.array([0, mode.key()], np.uint64)
+    out = padded_rows(matrix(50, columns, dtype))
+    threshold = int(np.ceil(rate * 2.0**53))
+    frame = {KEYS: keys.ctypes.data, FIRST_ROW: 1000}
+    call("mask", [out, np.full(1, 1.5, dtype)], 50, columns, (1, threshold), frame=frame)
+    expected = np.where(mode.uniform(50, columns) < rate, 0.0, 1.5)
+    assert np.array_equal(out, expected)
+
+
+@dtypes
+@pytest.mark.parametrize("columns", [1, 17, 40])
+def test_chain_with_rows_and_columns(columns: int, dtype: str) -> None:
+    """Two outputs, one of them where an input lies; a column, a row, and constants."""
+    builder = ChainBuilder("vsv")
+    centred = builder.link("subtract", 0, 1)
+    scaled = builder.link("multiply", centred, 2)
+    product = builder.link("divide", builder.link("add", scaled, 0.5), 1)
+    chain = builder.finish([centred, product])
+    x, row = matrix(9, columns, dtype), matrix(1, columns, dtype, 1)
+    column: Array = np.random.default_rng(2).uniform(1.0, 2.0, (9, 1)).astype(dtype)
+    tile, out, row_memory = padded_rows(x), padded_rows(x), padded_rows(row)
+    call(chain, [tile, out, tile, column, row_memory], 9, whole(tile))
+    assert_close(tile, x - column, dtype)
+    assert_close(out, ((x - column) * row + 0.5) / column, dtype)
+
+
+def test_equal_links_are_taken_once() -> None:
+    builder = ChainBuilder("v")
+    assert builder.link("exp", 0) == builder.link("exp", 0)
+    assert builder.link("add", 0, 1.0) != builder.link("add", 0, -1.0)
+    assert builder.link("multiply", 0, 0.0) != builder.link("multiply", 0, -0.0)
+
+
+def test_names_of_chains_differ() -> None:
+    def chain(constant: float, forms: str = "v") -> Any:
+        builder = ChainBuilder(forms)
+        return builder.finish([builder.link("add", 0, constant)])
+
+    names = {chain(0.0).name, chain(-0.0).name, chain(1.0).name, chain(1.0, "s").name}
+    assert len(names) == 4

@@ -1,0 +1,292 @@
+"""Formulas of one's own: which run in native code, and what is said of the others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+
+import typegrad as tg
+from typegrad.engines import CompiledEngine, EagerEngine
+from typegrad.types import Array
+
+from .training import Case, data_for, largest_difference, train
+
+
+@dataclass(frozen=True)
+class Formula(tg.ElementwiseOperation):
+    """An operation made of two functions."""
+
+    value: Callable[[Any], Any]
+    derivative: Callable[[Any], Any]
+
+    def output(self, x: Array) -> Array:
+        result: Array = self.value(x)
+        return result
+
+    def input_grad(self, output_grad: Array, x: Array, y: Array) -> Array:
+        result: Array = output_grad * self.derivative(x)
+        return result
+
+    def __repr__(self) -> str:
+        return "Formula()"
+
+
+def case_of(operation: tg.ElementwiseOperation, width: int = 5) -> Case:
+    return Case(lambda: [tg.Dense(4, width), tg.Activation(operation), tg.Dense(width, 2)])
+
+
+def ones(x: Array) -> Array:
+    return np.ones_like(x)
+
+
+NATIVE: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
+    "cube": (lambda x: x**3, lambda x: 3.0 * x**2),
+    "fourth power": (lambda x: (0.1 * x) ** 4, lambda x: 0.4 * (0.1 * x) ** 3),
+    "root": (lambda x: (x * x + 1.0) ** 0.5, lambda x: x * (x * x + 1.0) ** -0.5 * 1.0),
+    "inverse square": (lambda x: (x * x + 1.0) ** -2, ones),
+    "inverse": (lambda x: (x * x + 1.0) ** -1, lambda x: -2.0 * x * ((x * x + 1.0) ** -1) ** 2),
+    "first power": (lambda x: x**1, ones),
+    "both": (lambda x: np.where((x > -1.0) & (x < 1.0), x, 0.5 * x), ones),
+    "either": (lambda x: np.where((x < -1.0) | (x > 1.0), x, 0.5 * x), ones),
+    "neither": (lambda x: np.where(~(x > 0.3), x, 0.5 * x), ones),
+    "logical": (
+        lambda x: np.where(np.logical_and(x > 0.0, np.logical_not(x == 1.0)), x, -x), ones,
+    ),
+    "logical or": (lambda x: np.where(np.logical_or(x > 0.0, x != 1.0), x, -x), ones),
+    "floor": (lambda x: x - np.floor(x), ones),
+    "reciprocal": (lambda x: np.reciprocal(x * x + 1.0), ones),
+    "flags": (lambda x: x * (x >= 0.0) + (x <= 0.0), ones),
+    "a constant": (lambda x: x + np.full_like(x, 3.0), ones),
+    "a row of constants": (lambda x: x * np.linspace(1, 2, x.shape[1], dtype=x.dtype), ones),
+    "an added axis": (lambda x: (x[:, None, :] * 2.0)[:, 0:1, :].reshape(x.shape), ones),
+    "a largest element": (lambda x: x - np.max(x, axis=1, keepdims=True), ones),
+    "parts": (lambda x: np.concatenate([x[:, 2:], -x[:, :2]], axis=1), ones),
+    "parts of parts": (
+        lambda x: np.concatenate([x[:, 1:][:, 2:], x[:, :3] * x[:, 1:2]], axis=1), ones,
+    ),
+    "an unused constant": (lambda x: x + 0.0 * np.float32(2.0), ones),
+    "a result that nobody needs": (lambda x: x * 1.0, lambda x: np.exp(x) * 0.0 + 1.0),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("rows", [1, 19])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", NATIVE)
+def test_native(name: str, dtype: str, rows: int) -> None:
+    case = case_of(Formula(*NATIVE[name]))
+    data = data_for(case, 2 * rows, dtype)
+    eager = train(case, EagerEngine, data, rows)
+    compiled = train(case, CompiledEngine, data, rows)
+    assert compiled.notes == []
+    assert largest_difference(eager, compiled) < (1e-4 if dtype == "float32" else 1e-11)
+
+
+REFUSED: dict[str, tuple[Callable[[Any], Any], str]] = {
+    "a power": (lambda x: (x * x) ** 1.5, "power of shape (n, 5)"),
+    "a sine": (np.sin, "sin of shape (n, 5)"),
+    "another dtype": (lambda x: x.astype(np.float64).astype(x.dtype), "astype of shape (n, 5)"),
+    "an integer": (
+        lambda x: x * np.floor(x).astype(np.int64).astype(x.dtype), "astype of shape",
+    ),
+    "a mean over examples": (
+        lambda x: x - np.mean(x, axis=0), "divide in Formula(), which uses the number of examples",
+    ),
+    "a sum over examples": (lambda x: x - np.sum(x, axis=0), "subtract of shape (n, 5)"),
+    "the number of examples": (
+        lambda x: x / len(x), "divide in Formula(), which uses the number of examples",
+    ),
+    "a number of examples in a constant": (
+        lambda x: x * np.arange(len(x) * 5.0, dtype=x.dtype).reshape(x.shape),
+        "multiply in Formula(), which uses the number of examples",
+    ),
+    "other functions for many examples": (
+        lambda x: np.exp(x) if len(x) > 100 else x,
+        "the network, which uses the number of examples",
+    ),
+    "every second column": (
+        lambda x: np.concatenate([x[:, ::2], x[:, 1::2]], axis=1), "getitem of shape (n, 3)",
+    ),
+    "other examples": (lambda x: x + x[:1], "getitem of shape (1, 5)"),
+    "an array of columns": (lambda x: x[:, [4, 3, 2, 1, 0]], "a constant array of shape (5,)"),
+    "examples that are concatenated": (
+        lambda x: np.concatenate([x, x], axis=0)[:, :5].reshape(2, -1, 5)[1],
+        "arrays whose columns are examples",
+    ),
+    "a smallest element": (lambda x: x - np.min(x, axis=1, keepdims=True), "minimum.reduce"),
+    "the whole sum": (lambda x: x + np.sum(x), "add.reduce of shape ()"),
+    "a product of examples": (lambda x: x @ (x.T @ x), "matmul of shape (n, 5)"),
+    "a table": (
+        lambda x: x @ np.eye(5, dtype=x.dtype), "a constant array of shape (5, 5) and float32",
+    ),
+    "an array of integers": (
+        lambda x: np.where(np.arange(5) > 2, x, -x), "a constant array of shape (5,) and bool",
+    ),
+    "a reshaping": (
+        lambda x: (x.reshape(-1, 1) * 2.0).reshape(x.shape), "reshape of shape (5n, 1)",
+    ),
+    "a turned array": (lambda x: (x.T + 0.5).T, "arrays whose columns are examples"),
+    "turned by name": (lambda x: np.transpose(np.transpose(x, (-1, 0)), (-1, 0)), "transpose"),
+    "one array for all examples": (
+        lambda x: x * np.sum(x, axis=1)[None, :5].reshape(-1)[:1], "getitem of shape (1, 5)",
+    ),
+    "a sum with a start": (
+        lambda x: x + np.sum(x, axis=1, keepdims=True, initial=1.0), "add.reduce of shape (n, 1)",
+    ),
+    "a cumulative sum": (lambda x: np.cumsum(x, axis=1), "add.accumulate of shape (n, 5)"),
+    "an unknown function": (lambda x: np.sort(x, axis=1), "sort of shape (n, 5)"),
+    "an empty slice": (
+        lambda x: np.concatenate([x, x[:, 5:]], axis=1), "getitem of shape (n, 0)",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused(name: str) -> None:
+    value, reason = REFUSED[name]
+    case = case_of(Formula(value, ones))
+    # As many as are traced, where the formula depends on it; the planned engine runs it.
+    data = data_for(case, 61, "float32")
+    compiled = train(case, CompiledEngine, data, 61, epochs=1)
+    assert compiled.notes[0].startswith("the planned engine runs this network: there is no native")
+    assert reason in compiled.notes[0]
+    eager = train(case, EagerEngine, data, 61, epochs=1)
+    assert largest_difference(eager, compiled) == 0.0
+
+
+def test_axes_in_another_number() -> None:
+    """(n,) and (n, 1) make (n, n): not the same as a column beside a column."""
+
+    class Weighted(tg.Loss):
+        def check_shapes(self, prediction: Any, target: Any) -> None:
+            pass
+
+        def example_losses(self, prediction: Array, target: Array) -> Array:
+            table = prediction[:, 0] * prediction
+            losses: Array = np.sum(table, axis=1)
+            return losses
+
+        def prediction_grad(self, prediction: Array, target: Array) -> Array:
+            return prediction
+
+    case = Case(lambda: [tg.Dense(4, 1)], loss=Weighted, outputs=1)
+    compiled = train(case, CompiledEngine, data_for(case, 61, "float32"), 61, epochs=1)
+    assert "there is no native code for" in compiled.notes[0]
+
+
+def test_constants_are_read_where_they_lie() -> None:
+    """An array that an operation refers to may change between two epochs."""
+    amounts: Array = np.linspace(0.0, 1.0, 5)
+    case = case_of(Formula(lambda x: x * amounts, ones))
+    data = data_for(case, 20, "float64")
+    engines = []
+    for kind in (EagerEngine, CompiledEngine):
+        amounts[...] = np.linspace(0.0, 1.0, 5)
+        network = tg.NeuralNetwork(*case.layers(), loss=tg.MSELoss(), seed=0, dtype="float64")
+        engine = kind(network, tg.SGD(), case.settings)
+        engine.run_epoch(data, np.arange(20), 10, np.full(2, 0.1))
+        amounts[...] = 2.0
+        engine.run_epoch(data, np.arange(20), 10, np.full(2, 0.1))
+        engines.append(network.flat.values)
+    np.testing.assert_allclose(engines[0], engines[1], rtol=1e-10)
+
+
+class Noise(tg.Layer):
+    """Random numbers that are used as they are, not as a mask."""
+
+    def output_features(self, in_features: int | None) -> int | None:
+        return in_features
+
+    def forward(self, x: Array, mode: tg.Mode = tg.INFERENCE) -> Array:
+        return x + mode.uniform(*x.shape).astype(x.dtype)
+
+    def backward(self, output_grad: Array) -> Array:
+        return output_grad
+
+
+class OddMask(tg.Layer):
+    """A mask whose other value is not zero."""
+
+    def output_features(self, in_features: int | None) -> int | None:
+        return in_features
+
+    def forward(self, x: Array, mode: tg.Mode = tg.INFERENCE) -> Array:
+        self.mask = np.where(mode.uniform(*x.shape) < 0.5, 0.5, 2.0).astype(x.dtype)
+        return x * self.mask
+
+    def backward(self, output_grad: Array) -> Array:
+        return output_grad * self.mask
+
+
+class Shared(tg.Layer):
+    """The same weights, used twice: their gradient is a sum of two sums."""
+
+    def __init__(self) -> None:
+        self.in_features = self.out_features = 4
+        self.weight = tg.Parameter((4, 4), tg.initializers.Constant(0.1))
+        first = tg.operations.WeightMultiply(self.weight)
+        self.operations = (first, tg.operations.WeightMultiply(self.weight))
+
+
+@pytest.mark.parametrize(
+    ("layer", "reason"), [(Noise, "astype"), (OddMask, "where"), (Shared, "add of shape (4, 4)")]
+)
+def test_refused_layers(layer: type[tg.Layer], reason: str) -> None:
+    case = Case(lambda: [layer(), tg.Dense(4, 2)])
+    data = data_for(case, 20, "float32")
+    compiled = train(case, CompiledEngine, data, 7)
+    assert reason in compiled.notes[0]
+    assert largest_difference(train(case, EagerEngine, data, 7), compiled) == 0.0
+
+
+def test_data_of_another_dtype() -> None:
+    network = tg.NeuralNetwork(tg.Dense(4, 2), loss=tg.MSELoss())
+    notes: list[str] = []
+    engine = CompiledEngine(network, tg.SGD(), Case().settings, notes.append)
+    data = data_for(Case(), 8, "float64")
+    with pytest.raises(tg.DTypeError):
+        engine.run_epoch(data, np.arange(8), 8, np.full(1, 0.1))
+    assert "there is no native code for data of float64" in notes[0]
+
+
+@dataclass(frozen=True, eq=False)
+class Powered(tg.Optimizer):
+    """An optimizer with a function that chains lack, or that sums."""
+
+    learning_rate: float | tg.schedules.Schedule = 0.1
+    variant: str = "power"
+
+    def init(self, parameters: Any) -> dict[str, Any]:
+        return {}
+
+    def update(
+        self, parameters: Any, gradient: Any, state: Any, learning_rate: float, step: int
+    ) -> tuple[Any, dict[str, Any]]:
+        if self.variant == "zero":
+            return parameters * 0.0 + np.zeros_like(parameters), {}
+        if self.variant == "table":
+            return parameters - learning_rate * np.sum(gradient * 0.001), {}
+        return parameters - learning_rate * np.sign(gradient) * np.abs(gradient) ** 1.5, {}
+
+
+@pytest.mark.parametrize(
+    ("variant", "reason"), [("power", "power in the update"), ("table", "add.reduce in the update")]
+)
+def test_refused_updates(variant: str, reason: str) -> None:
+    case = Case(optimizer=lambda: Powered(variant=variant))
+    data = data_for(case, 20, "float32")
+    compiled = train(case, CompiledEngine, data, 7)
+    assert reason in compiled.notes[0]
+    assert compiled.notes[0].startswith("Powered's update is not native, only the gradient is: ")
+    assert largest_difference(train(case, EagerEngine, data, 7), compiled) < 1e-5
+
+
+def test_an_update_that_writes_a_constant() -> None:
+    case = Case(optimizer=lambda: Powered(variant="zero"))
+    data = data_for(case, 20, "float32")
+    compiled = train(case, CompiledEngine, data, 7)
+    assert compiled.notes == []
+    assert largest_difference(train(case, EagerEngine, data, 7), compiled) < 1e-5

@@ -1,0 +1,187 @@
+"""Trainings to compare: networks with all layers, losses and optimizers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+import typegrad as tg
+from typegrad.engines import Engine, StepSettings, TrainingData
+from typegrad.types import AnyArray, Vector
+
+
+@dataclass(frozen=True)
+class Case:
+    """A network and what it is trained with.
+
+    `fallback` is the start of the note that says why it does not run in native code.
+    """
+
+    layers: Callable[[], list[Any]] = lambda: [tg.Dense(4, 5, "tanh"), tg.Dense(5, 2)]
+    loss: Callable[[], tg.Loss] = tg.MSELoss
+    optimizer: Callable[[], Any] = lambda: tg.SGD(0.05)
+    settings: StepSettings = field(default_factory=lambda: StepSettings(mask_seed=3))
+    outputs: int = 2
+    codes: bool = False
+    classes: bool = False
+    weighted: bool = False
+    fallback: str | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a training led to."""
+
+    losses: Vector
+    numbers: dict[str, AnyArray]
+    notes: list[str]
+
+
+def data_for(case: Case, rows: int, dtype: Any, features: int = 4) -> TrainingData:
+    """Random examples that suit a case."""
+    generator = np.random.default_rng(1)
+    inputs = generator.standard_normal((rows, features))
+    if case.codes:
+        inputs[:, 1:3] = generator.integers(0, 3, (rows, 2))
+    targets = np.abs(generator.standard_normal((rows, case.outputs)))
+    if case.classes:
+        targets = generator.integers(0, 2, rows).astype(float)
+    weights = generator.uniform(0.5, 1.5, rows).astype(dtype) if case.weighted else None
+    return TrainingData(inputs.astype(dtype), targets.astype(dtype), weights)
+
+
+def train(
+    case: Case,
+    build: Callable[..., Engine],
+    data: TrainingData,
+    batch_size: int,
+    epochs: int = 2,
+    **options: Any,
+) -> Outcome:
+    """Train a fresh network, and return all numbers there are."""
+    network = tg.NeuralNetwork(
+        *case.layers(), loss=case.loss(), seed=2, dtype=data.inputs.dtype.name
+    )
+    optimizer = case.optimizer()
+    notes: list[str] = []
+    settings = case.settings
+    engine = build(network, optimizer, settings, **options)
+    vars(engine)["_note"] = notes.append
+    steps = -(-len(data) // (batch_size * settings.accumulation_steps))
+    if isinstance(optimizer, tg.FullBatchOptimizer):
+        steps = 3
+    losses = []
+    for epoch in range(epochs):
+        order = np.random.default_rng([7, epoch]).permutation(len(data))
+        losses.append(engine.run_epoch(data, order, batch_size, np.linspace(0.01, 0.02, steps)))
+    numbers: dict[str, AnyArray] = {"gradient": network.flat.grads.copy()}
+    numbers.update((name, np.array(value)) for name, value in network.state_dict().items())
+    numbers.update((name, np.array(value)) for name, value in optimizer.state_dict().items())
+    return Outcome(np.concatenate(losses), numbers, notes)
+
+
+def largest_difference(left: Outcome, right: Outcome) -> float:
+    """Largest difference of a number, relative to the largest of its array."""
+    assert left.numbers.keys() == right.numbers.keys()
+    pairs = [(left.losses, right.losses)]
+    pairs += [(left.numbers[name], right.numbers[name]) for name in left.numbers]
+    differences = [0.0]
+    for a, b in pairs:
+        assert a.shape == b.shape
+        if a.dtype.kind == "f" and a.size:
+            scale = float(np.max(np.abs(a))) or 1.0
+            differences.append(float(np.max(np.abs(a - b))) / scale)
+        else:
+            assert np.array_equal(a, b)
+    return max(differences)
+
+
+ACTIVATIONS = {
+    f"activation {name}": Case(lambda name=name: [tg.Dense(4, 5, name), tg.Dense(5, 2)])  # type: ignore[misc]
+    for name in tg.ACTIVATIONS
+}
+LAYERS = {
+    "one layer": Case(lambda: [tg.Dense(4, 2)]),
+    "one output": Case(lambda: [tg.Dense(4, 5, "tanh"), tg.Dense(5, 1)], outputs=1),
+    "narrow": Case(lambda: [tg.Dense(4, 1, "tanh"), tg.Dense(1, 1)], outputs=1),
+    "narrow, then wide": Case(lambda: [tg.Dense(4, 1, "tanh"), tg.Dense(1, 20)], outputs=20),
+    "no bias": Case(lambda: [tg.Dense(4, 5, "relu", bias=False), tg.Dense(5, 2)]),
+    "gelu tanh": Case(lambda: [tg.Dense(4, 5, tg.GELU("tanh")), tg.Dense(5, 2)]),
+    "activation layer": Case(lambda: [tg.Dense(4, 2), tg.Activation("tanh")]),
+    "dropout": Case(lambda: [tg.Dense(4, 37, "tanh"), tg.Dropout(0.4), tg.Dense(37, 2)]),
+    "dropout of one": Case(
+        lambda: [tg.Dense(4, 1, "tanh"), tg.Dropout(0.4), tg.Dense(1, 2)],
+    ),
+    "layer norm": Case(lambda: [tg.Dense(4, 5), tg.LayerNorm(5), tg.Dense(5, 2)]),
+    "residual": Case(
+        lambda: [tg.Residual(tg.Dense(4, 4, "tanh"), tg.Dropout(0.2)), tg.Dense(4, 2)]
+    ),
+    "chain": Case(lambda: [tg.Chain(tg.Dense(4, 4, "elu"), tg.LayerNorm(4)), tg.Dense(4, 2)]),
+    "flatten": Case(lambda: [tg.Flatten(), tg.Dense(4, 2)]),
+    "batch norm": Case(
+        lambda: [tg.Dense(4, 5), tg.BatchNorm(5), tg.ReLU(), tg.Dense(5, 2)],
+        fallback="there is no native code for",
+    ),
+    "column embedding": Case(
+        lambda: [tg.ColumnEmbedding(4, {1: 3, 2: 4}, 2), tg.Dense(6, 2)],
+        codes=True,
+        fallback="there is no native code for",
+    ),
+}
+LOSSES = {
+    "MSELoss": Case(),
+    "MAELoss": Case(loss=tg.MAELoss),
+    "HuberLoss": Case(loss=lambda: tg.HuberLoss(0.4)),
+    "LogCoshLoss": Case(loss=tg.LogCoshLoss),
+    "PoissonNLLLoss": Case(loss=tg.PoissonNLLLoss),
+    "GaussianNLLLoss": Case(loss=tg.GaussianNLLLoss, outputs=1),
+    "GaussianNLLLoss of two": Case(
+        lambda: [tg.Dense(4, 5, "tanh"), tg.Dense(5, 4)], loss=tg.GaussianNLLLoss
+    ),
+    "QuantileLoss": Case(loss=lambda: tg.QuantileLoss((0.2, 0.8)), outputs=1),
+    "QuantileLoss non-crossing": Case(
+        loss=lambda: tg.QuantileLoss((0.2, 0.8), non_crossing=True),
+        outputs=1,
+        fallback="there is no native code for",
+    ),
+    "CrossEntropyLoss": Case(
+        loss=tg.CrossEntropyLoss, classes=True, fallback="there is no native code for"
+    ),
+    "CrossEntropyLoss of probabilities": Case(loss=tg.CrossEntropyLoss),
+}
+OPTIMIZERS = {
+    "SGD": Case(),
+    "SGD momentum": Case(optimizer=lambda: tg.SGD(momentum=0.9, weight_decay=0.1)),
+    "SGD nesterov": Case(optimizer=lambda: tg.SGD(momentum=0.9, nesterov=True)),
+    "Adam": Case(optimizer=tg.Adam),
+    "Adam amsgrad": Case(optimizer=lambda: tg.Adam(amsgrad=True, weight_decay=0.1)),
+    "AdamW": Case(optimizer=tg.AdamW),
+    "NAdam": Case(optimizer=tg.NAdam, fallback="only the gradient is"),
+    "RAdam": Case(optimizer=tg.RAdam, fallback="only the gradient is"),
+    "RMSProp": Case(optimizer=tg.RMSProp),
+    "RMSProp centered": Case(optimizer=lambda: tg.RMSProp(centered=True, momentum=0.5)),
+    "Adagrad": Case(optimizer=tg.Adagrad),
+    "Adadelta": Case(optimizer=tg.Adadelta),
+    "Lion": Case(optimizer=lambda: tg.Lion(weight_decay=0.1)),
+    "LBFGS": Case(optimizer=tg.LBFGS),
+}
+SETTINGS = {
+    "weights": Case(weighted=True),
+    "weights, one output": Case(
+        lambda: [tg.Dense(4, 5, "tanh"), tg.Dense(5, 1)], weighted=True, outputs=1
+    ),
+    "clip norm": Case(settings=StepSettings(clip_norm=0.1), optimizer=tg.Adam),
+    "clip value": Case(settings=StepSettings(clip_value=0.01), optimizer=tg.Adam),
+    "clip both": Case(settings=StepSettings(clip_norm=0.1, clip_value=0.02)),
+    "accumulation": Case(settings=StepSettings(accumulation_steps=4)),
+    "accumulation, weights": Case(settings=StepSettings(accumulation_steps=3), weighted=True),
+}
+CASES = {
+    name: case
+    for table in (ACTIVATIONS, LAYERS, LOSSES, OPTIMIZERS, SETTINGS)
+    for name, case in table.items()
+    if name != "LBFGS"  # its line search makes much of the least difference
+}
