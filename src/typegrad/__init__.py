@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from typegrad import initializers as initializers
     from typegrad import metrics as metrics
     from typegrad.autodiff import *  # noqa: F403
+    from typegrad.batch_choice import *  # noqa: F403
     from typegrad.callbacks import *  # noqa: F403
     from typegrad.data import *  # noqa: F403
     from typegrad.errors import *  # noqa: F403

@@ -24,6 +24,7 @@ EXPORTS: dict[str, tuple[str, ...]] = {
         "value_and_grad",
         "vjp",
     ),
+    "typegrad.batch_choice": ("BatchChoice",),
     "typegrad.callbacks": (
         "Callback",
         "EarlyStopping",

@@ -109,8 +109,9 @@ def _add_training_options(group: Any) -> None:
     add("--clip-norm", type=_positive, default=unset, metavar="X",
         help="scale gradients down to this norm (default: no clipping)")  # fmt: skip
     add("--epochs", type=_count, default=80, metavar="N", help="passes through the data")
-    add("--batch-size", type=_count, default=unset, metavar="N",
-        help="rows in a step (default: by the number of rows, 16 to 256)")  # fmt: skip
+    add("--batch-size", type=_count_or_auto, default=unset, metavar="N",
+        help="rows in a step, or auto for a probe that measures which "
+        "(default: by the number of rows, 16 to 256)")  # fmt: skip
     add("--early-stopping", type=_count, default=unset, metavar="PATIENCE",
         help="stop after so many epochs without a better validation loss, and keep the best "
         "weights (default: train to the end)")  # fmt: skip
@@ -180,6 +181,14 @@ def _number(text: str, convert: Callable[[str], float], allowed: Callable[[float
 
 def _count(text: str) -> int:
     count: int = _number(text, int, lambda value: value >= 1, "a whole number of 1 or more")
+    return count
+
+
+def _count_or_auto(text: str) -> int | str:
+    if text == "auto":
+        return text
+    expected = "a whole number of 1 or more, or auto"
+    count: int = _number(text, int, lambda value: value >= 1, expected)
     return count
 
 
