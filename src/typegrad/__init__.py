@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from typegrad.layers import *  # noqa: F403
     from typegrad.losses import *  # noqa: F403
     from typegrad.network import *  # noqa: F403
+    from typegrad.noise_scale import *  # noqa: F403
     from typegrad.numerical import *  # noqa: F403
     from typegrad.operations import *  # noqa: F403
     from typegrad.optimizers import *  # noqa: F403

@@ -87,6 +87,11 @@ EXPORTS: dict[str, tuple[str, ...]] = {
         "QuantileLoss",
     ),
     "typegrad.network": ("NeuralNetwork",),
+    "typegrad.noise_scale": (
+        "NoiseScale",
+        "gradient_noise_scale",
+        "two_batch_noise_scale",
+    ),
     "typegrad.numerical": (
         "numerical_derivative",
         "numerical_gradient",

@@ -54,7 +54,7 @@ def per_example_gradients(network: NeuralNetwork, x: Array, y: Array) -> dict[st
     {'0.weight': (5, 3, 2), '0.bias': (5, 2)}
     """
     gradients: dict[str, Array] = {}
-    for name, layer, inputs, deltas in _dense_parts(network, x, y):
+    for name, layer, inputs, deltas in dense_parts(network, x, y):
         gradients[f"{name}.weight"] = inputs[:, :, None] * deltas[:, None, :]
         if layer.bias is not None:
             gradients[f"{name}.bias"] = deltas
@@ -79,16 +79,24 @@ def per_example_gradient_norms(network: NeuralNetwork, x: Array, y: Array) -> Ve
     (5,)
     """
     squares: Vector = np.zeros(len(x), network.dtype)
-    for _, layer, inputs, deltas in _dense_parts(network, x, y):
+    for _, layer, inputs, deltas in dense_parts(network, x, y):
         bias = 0.0 if layer.bias is None else 1.0
-        squares = squares + (_row_squares(inputs) + bias) * _row_squares(deltas)
+        squares = squares + (row_squares(inputs) + bias) * row_squares(deltas)
     return np.sqrt(squares)
 
 
-def _dense_parts(
+def dense_parts(
     network: NeuralNetwork, x: Array, y: Array
 ) -> Iterator[tuple[str, Dense, Matrix, Matrix]]:
-    """For each Dense layer, the last first: name, layer, its inputs and its deltas."""
+    """For each Dense layer, the last first: name, layer, its inputs and its deltas.
+
+    Inputs are (n, in_features) and deltas (n, out_features), of each example's own loss.
+
+    Raises
+    ------
+    TypeError
+        If the network has other layers.
+    """
     for layer in network.layers:
         _check_layer(layer)
     steps: list[tuple[int, Layer, Any, tuple[Array, ...], Array]] = []
@@ -129,7 +137,7 @@ def _check_layer(layer: Layer) -> None:
         )
 
 
-def _row_squares(rows: Matrix) -> Vector:
+def row_squares(rows: Matrix) -> Vector:
     """Squared Euclidean norm of each row."""
     squares: Vector = np.einsum("ij,ij->i", rows, rows)
     return squares
