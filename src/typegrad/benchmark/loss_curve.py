@@ -62,10 +62,6 @@ class LossCurve:
         """Steps after which the loss is at the target to stay; None if it never is."""
         return first_crossing(self.steps, self.losses, target)
 
-    def examples_at(self, steps: float) -> float:
-        """Examples used after so many steps; between evaluations in proportion."""
-        return float(np.interp(steps, self.steps, self.examples))
-
 
 @dataclass
 class _Recording:

@@ -6,7 +6,6 @@ import os
 import platform
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from datetime import datetime
 from importlib import metadata
@@ -19,6 +18,8 @@ from typegrad.types import FloatDType, Vector
 
 REFERENCE_SIZE = 384
 """Rows and columns of the matrices whose product is the reference workload."""
+
+_REPEATS = 8
 
 NOISY_SPREAD = 0.15
 """Distance of the quartiles of the reference's times, relative to their median, that is noise."""
@@ -39,22 +40,14 @@ class Reference:
         self.left = generator.standard_normal(shape).astype(dtype)
         self.right = generator.standard_normal(shape).astype(dtype)
         self.out = np.empty(shape, dtype)
-        self.repeats = 1
 
     @property
     def operations(self) -> int:
         """Floating-point operations of a call: a multiplication and an addition each."""
-        return self.repeats * 2 * REFERENCE_SIZE**3
-
-    def calibrate(self, seconds: float) -> None:
-        """Repeat the product so often that a call takes about so long."""
-        self()
-        started = time.perf_counter()
-        self()
-        self.repeats = max(1, round(seconds / max(time.perf_counter() - started, 1e-9)))
+        return 2 * REFERENCE_SIZE**3 * _REPEATS
 
     def __call__(self) -> None:
-        for _ in range(self.repeats):
+        for _ in range(_REPEATS):
             np.matmul(self.left, self.right, self.out)
 
 
