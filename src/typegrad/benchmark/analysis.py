@@ -29,7 +29,7 @@ SEED_DRAWS, ROUND_DRAWS = 1, 2
 
 _LEAST_STEPS = 0.001
 
-_MARGIN = 0.03
+_MARGIN = 0.02
 """Share of the way from the first loss down to the best that a chosen target is above it."""
 
 _SHARE_OF_TIME = 0.5
@@ -60,7 +60,9 @@ class Analysis:
         found: dict[int, dict[int, float]] = {}
         for curve in self.measurements.curves:
             steps = curve.steps_to(self.target)
-            found.setdefault(curve.batch_size, {})[curve.seed] = math.inf if steps is None else steps
+            found.setdefault(curve.batch_size, {})[curve.seed] = (
+                math.inf if steps is None else steps
+            )
         return found
 
     def timing(self, engine: str, batch_size: int) -> StepTiming:
@@ -127,9 +129,7 @@ class Analysis:
         value = float(np.median(rates[0]) / np.median(rates[1]))
         return Estimate(value, math.exp(low), math.exp(high))
 
-    def _ratio(
-        self, batch_size: int, other: int, cost: Callable[[int], Vector]
-    ) -> Estimate | None:
+    def _ratio(self, batch_size: int, other: int, cost: Callable[[int], Vector]) -> Estimate | None:
         """Ratio of steps to the target times the median cost of a step."""
         mine, others = self.steps_by_seed[batch_size], self.steps_by_seed[other]
         common = sorted(mine.keys() & others.keys())
@@ -177,7 +177,9 @@ class Analysis:
 def full_curves(curves: Sequence[LossCurve], batch_size: int) -> list[LossCurve]:
     """Curves of a size that did not end at a target."""
     return [
-        curve for curve in curves if curve.batch_size == batch_size and curve.stop_reason != "target"
+        curve
+        for curve in curves
+        if curve.batch_size == batch_size and curve.stop_reason != "target"
     ]
 
 
@@ -186,7 +188,7 @@ def choose_target(curves: Sequence[LossCurve], budget_steps: dict[int, float]) -
 
     For each size, the best smoothed loss within half the time is found for each seed, and the
     one that three quarters of the seeds reach; of these losses, again the one that three fifths
-    of the sizes reach. The target is above it by 3 % of the way down from the first loss, since
+    of the sizes reach. The target is above it by 2 % of the way down from the first loss, since
     nearly level curves cross a line by chance.
 
     Parameters

@@ -36,9 +36,7 @@ def smoothed(losses: Sequence[float]) -> Vector:
     return np.array(medians, np.float64)
 
 
-def first_crossing(
-    steps: Sequence[int], losses: Sequence[float], target: float
-) -> float | None:
+def first_crossing(steps: Sequence[int], losses: Sequence[float], target: float) -> float | None:
     """Steps after which the smoothed loss is at or below the target; None if it never is."""
     medians = smoothed(losses)
     below = np.flatnonzero(medians <= target)

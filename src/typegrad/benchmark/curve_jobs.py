@@ -112,9 +112,7 @@ def _noise_observer(problem: Problem, job: CurveJob, points: list[NoisePoint]) -
     def observe(step: int, network: NeuralNetwork) -> None:
         if points and step < NOISE_SPACING * points[-1].step:
             return
-        found = gradient_noise_scale(
-            network, data.inputs, data.targets, sample_weight=data.weights
-        )
+        found = gradient_noise_scale(network, data.inputs, data.targets, sample_weight=data.weights)
         points.append(NoisePoint(job.batch_size, step, found.value, found.low, found.high))
 
     return observe

@@ -69,8 +69,9 @@ class JaxStepper:
         translation = translate(problem, self.name, _activation)
         self._data = (jnp.asarray(data.inputs), jnp.asarray(data.targets))
         self._state = _first_state(translation)
-        step = partial(_step, translation, learning_rate)
-        self._step: Callable[..., Any] = jax.jit(step, donate_argnums=(0, 1))
+        self._step: Callable[..., Any] = jax.jit(
+            _step_function(translation, learning_rate), donate_argnums=(0, 1)
+        )
 
     def run(self, rows: IntArray, batch_size: int) -> None:
         """Take steps."""
@@ -78,7 +79,8 @@ class JaxStepper:
         for start in range(0, len(rows), batch_size):
             batch = rows[start : start + batch_size]
             self._state, total = self._step(self._state, total, self._data, batch)
-        jax.block_until_ready(self._state)
+        wait: Any = jax.block_until_ready  # until then JAX's arrays are promises
+        wait(self._state)
         # Looked at, as an engine does that searches for NaN.
         if not math.isfinite(float(total)):
             raise FloatingPointError("JAX's loss is not finite")
@@ -103,16 +105,17 @@ def _first_state(translation: Translation) -> dict[str, Any]:
     }
 
 
-def _step(
-    translation: Translation, rate: float, state: Any, total: Any, data: Any, rows: Any
-) -> tuple[Any, Any]:
-    inputs, targets = data[0][rows], data[1][rows]
+def _step_function(translation: Translation, rate: float) -> Callable[..., Any]:
+    def step(state: Any, total: Any, data: Any, rows: Any) -> tuple[Any, Any]:
+        inputs, targets = data[0][rows], data[1][rows]
 
-    def loss_of(weights: Any) -> Any:
-        return _loss(translation.loss, _forward(translation, weights, inputs), targets)
+        def loss_of(weights: Any) -> Any:
+            return _loss(translation.loss, _forward(translation, weights, inputs), targets)
 
-    loss, gradient = jax.value_and_grad(loss_of)(state["weights"])
-    return _update(translation.optimizer, rate, state, gradient), total + loss
+        loss, gradient = jax.value_and_grad(loss_of)(state["weights"])
+        return _update(translation.optimizer, rate, state, gradient), total + loss
+
+    return step
 
 
 def _forward(translation: Translation, weights: Any, x: Any) -> Any:

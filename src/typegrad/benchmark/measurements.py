@@ -102,12 +102,7 @@ class Measurements:
                 int(size): None if part is None else StepParts(**part)
                 for size, part in described["parts"].items()
             },
-            noise=[
-                NoisePoint(
-                    **{name: math.inf if value is None else value for name, value in each.items()}
-                )
-                for each in described["noise"]
-            ],
+            noise=[_noise_point(each) for each in described["noise"]],
             step_budgets={int(size): steps for size, steps in described["step_budgets"].items()},
         )
 
@@ -135,3 +130,10 @@ def _curve(described: Mapping[str, Any]) -> LossCurve:
 
 def _finite(described: dict[str, Any]) -> dict[str, Any]:
     return {name: None if value == math.inf else value for name, value in described.items()}
+
+
+def _noise_point(described: Mapping[str, Any]) -> NoisePoint:
+    values: dict[str, Any] = {
+        name: math.inf if value is None else value for name, value in described.items()
+    }
+    return NoisePoint(**values)

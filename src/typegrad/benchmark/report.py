@@ -148,9 +148,7 @@ class BatchSizeReport:
             raise ValueError(f"engine {chosen!r} was not measured; expected one of {names}")
         return recommend(self.analysis, self.batch_sizes, chosen, check_objective(objective))
 
-    def compare(
-        self, batch_size: int, other: int, engine: str | None = None
-    ) -> Estimate | None:
+    def compare(self, batch_size: int, other: int, engine: str | None = None) -> Estimate | None:
         """Seconds to the target with one size divided by those with another, with an interval.
 
         None if one of them does not reach the target.
@@ -245,9 +243,7 @@ class BatchSizeReport:
             arguments=described["arguments"],
             problem=described["problem"],
             machine=described["machine"],
-            learning_rates={
-                int(size): rate for size, rate in described["learning_rates"].items()
-            },
+            learning_rates={int(size): rate for size, rate in described["learning_rates"].items()},
             seconds_per_curve=described["seconds_per_curve"],
             target=described["target"],
             target_was_given=described["target_was_given"],

@@ -70,9 +70,7 @@ def interval(samples: Vector) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def bootstrap(
-    values: Vector, statistic: Callable[[Vector], Vector], seed: int = 0
-) -> Estimate:
+def bootstrap(values: Vector, statistic: Callable[[Vector], Vector], seed: int = 0) -> Estimate:
     """Estimate a statistic and its interval by the percentile bootstrap (Efron 1979).
 
     Parameters

@@ -35,7 +35,7 @@ class ReportRow:
     share_of_peak
         Floating-point operations a second, relative to a matrix product's in the same run.
     data, forward, backward, optimizer
-        Shares of the planned engine's time for a step.
+        Shares of the time for a step; of the planned engine alone.
     seeds, seeds_reached
         With how many seeds the size was trained, and how many reached the target.
     steps_to_target, examples_to_target, seconds_to_target
@@ -88,7 +88,7 @@ def make_row(report: BatchSizeReport, engine: str, batch_size: int) -> ReportRow
     step = analysis.seconds_per_step(engine, batch_size)
     throughput = analysis.throughput(engine, batch_size)
     rate = throughput.value * report.problem["operations per example"]
-    parts = report.measurements.parts.get(batch_size)
+    parts = report.measurements.parts[batch_size] if timing.ran == "planned" else None
     reached, seeds = analysis.reached(batch_size)
     # Steps that fill the budget of examples, of this size's mean number of rows.
     example_steps = report.examples_budget / timing.rows_per_step

@@ -80,9 +80,7 @@ def measure_parts(
 def _shares(data: float, whole: float, forward: float, optimizer: float) -> StepParts:
     forward = min(forward, whole)
     total = data + whole + optimizer
-    return StepParts(
-        data / total, forward / total, (whole - forward) / total, optimizer / total
-    )
+    return StepParts(data / total, forward / total, (whole - forward) / total, optimizer / total)
 
 
 def _repeated(call: Callable[[], object], clock: Clock) -> tuple[Callable[[], None], int]:

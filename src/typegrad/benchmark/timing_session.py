@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -65,7 +66,7 @@ class TimingSession:
 
         Every session of a benchmark starts with a round that is not counted.
         """
-        workloads = [
+        workloads: list[Callable[[], object]] = [
             self._reference,
             *(partial(block.run, stepper) for _, stepper, block in self._cells),
         ]
@@ -94,14 +95,7 @@ class TimingSession:
     def measure_memory_and_parts(self, measured: Measurements) -> Measurements:
         """Add peaks of memory and shares of a step's time to what was measured."""
         measured.timings = [
-            StepTiming(
-                each.engine,
-                each.ran,
-                each.batch_size,
-                each.rows_per_step,
-                each.seconds,
-                peak_bytes(self.problem, each.engine, each.batch_size),
-            )
+            replace(each, peak_bytes=peak_bytes(self.problem, each.engine, each.batch_size))
             for each in measured.timings
         ]
         measured.parts = {

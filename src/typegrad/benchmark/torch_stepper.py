@@ -138,7 +138,5 @@ def _optimizer(
         return made
     assert isinstance(optimizer, Adam)
     kind = torch.optim.AdamW if isinstance(optimizer, AdamW) else torch.optim.Adam
-    made = kind(
-        groups, lr=learning_rate, betas=optimizer.betas, eps=optimizer.epsilon, fused=True
-    )
+    made = kind(groups, lr=learning_rate, betas=optimizer.betas, eps=optimizer.epsilon, fused=True)
     return made
