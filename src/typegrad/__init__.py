@@ -13,6 +13,7 @@ from typegrad._exports import EXPORTS, SUBMODULES
 from typegrad._version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from typegrad import benchmark as benchmark
     from typegrad import datasets as datasets
     from typegrad import initializers as initializers
     from typegrad import metrics as metrics

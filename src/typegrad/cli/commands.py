@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from typegrad.cli.arguments import build_parser
+from typegrad.cli.bench import run_bench
 from typegrad.cli.train import run_train
 from typegrad.cli.use import run_evaluate, run_info, run_predict
 
@@ -13,6 +14,7 @@ _COMMANDS = {
     "predict": run_predict,
     "evaluate": run_evaluate,
     "info": run_info,
+    "bench": run_bench,
 }
 
 
