@@ -126,8 +126,8 @@ def test_steps_that_fall_in_proportion_leave_the_critical_size_open() -> None:
     assert fit.min_examples == pytest.approx(5000.0, rel=0.01)
     assert float(fit.steps_at(10)) == pytest.approx(500.0, rel=0.01)
     assert fit.notes == (
-        "steps fall in proportion up to batch size 4096: the critical batch size is larger than "
-        "all that were measured; measure larger ones",
+        "steps fall in proportion up to batches of 4096 rows: the critical batch size is larger "
+        "than all that were measured; measure larger ones",
     )
     described = json.loads(json.dumps(fit.to_dict(), allow_nan=False))
     assert described["critical_batch_size"] is None
@@ -152,10 +152,10 @@ def test_steps_that_rise_again() -> None:
     fit = fitted(SIZES, steps)
     rises, misses = fit.notes[-2:]
     assert rises == (
-        "steps rise from 209.5 at batch size 128 to 1487 at 4096, where the law has them fall; a "
-        "learning rate that does not suit the larger size does that"
+        "steps rise from 209.5 with batches of 128 rows to 1487 with 4096, where the law has them "
+        "fall; a learning rate that does not suit the larger size does that"
     )
-    assert misses.startswith("the law does not fit well: at batch size ")
+    assert misses.startswith("the law does not fit well: with batches of ")
 
 
 def test_a_critical_size_outside_of_those_measured() -> None:
@@ -163,7 +163,7 @@ def test_a_critical_size_outside_of_those_measured() -> None:
     fit = fitted(sizes, law(sizes))
     assert fit.critical_batch_size == pytest.approx(CRITICAL, rel=0.01)
     assert fit.notes == (
-        "the critical batch size, 60, is outside of the sizes measured, 256 to 2048",
+        "the critical batch size, 60, is outside of the sizes measured, 256 to 2048 rows",
     )
 
 

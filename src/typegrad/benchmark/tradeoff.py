@@ -292,18 +292,18 @@ def _notes(
     smallest, largest = math.exp(sizes[0]), math.exp(sizes[-1])
     if log_critical == math.inf:
         notes.append(
-            f"steps fall in proportion up to batch size {largest:.4g}: the critical batch size "
-            "is larger than all that were measured; measure larger ones"
+            f"steps fall in proportion up to batches of {largest:.4g} rows: the critical batch "
+            "size is larger than all that were measured; measure larger ones"
         )
     elif log_critical == -math.inf:
         notes.append(
-            f"steps do not fall with the batch size from {smallest:.4g} on: the critical batch "
-            "size is smaller than all that were measured"
+            f"steps do not fall with the batch size from {smallest:.4g} on: the critical "
+            "batch size is smaller than all that were measured"
         )
     elif not sizes[0] <= log_critical <= sizes[-1]:
         notes.append(
             f"the critical batch size, {math.exp(log_critical):.3g}, is outside of the sizes "
-            f"measured, {smallest:.4g} to {largest:.4g}"
+            f"measured, {smallest:.4g} to {largest:.4g} rows"
         )
     medians = [float(np.median(log_steps[row])) for row in rows]
     low = int(np.argmin(medians))
@@ -311,8 +311,8 @@ def _notes(
     tolerance = max(_RISE, 2.0 * _scale(residuals))
     if medians[top] - medians[low] > tolerance:
         notes.append(
-            f"steps rise from {math.exp(medians[low]):.4g} at batch size "
-            f"{math.exp(sizes[low]):.4g} to {math.exp(medians[top]):.4g} at "
+            f"steps rise from {math.exp(medians[low]):.4g} with batches of "
+            f"{math.exp(sizes[low]):.4g} rows to {math.exp(medians[top]):.4g} with "
             f"{math.exp(sizes[top]):.4g}, where the law has them fall; a learning rate that does "
             "not suit the larger size does that"
         )
@@ -321,8 +321,8 @@ def _notes(
     by_chance = 3.0 * _scale(residuals) / math.sqrt(rows[worst].sum())
     if abs(misses[worst]) > max(_LARGE_MISS, by_chance):
         notes.append(
-            f"the law does not fit well: at batch size {math.exp(sizes[worst]):.4g} it is off by a "
-            f"factor of {math.exp(abs(misses[worst])):.2g}"
+            f"the law does not fit well: with batches of {math.exp(sizes[worst]):.4g} rows it is "
+            f"off by a factor of {math.exp(abs(misses[worst])):.2g}"
         )
     return notes
 
