@@ -164,5 +164,6 @@ def batch_sizes(
         seconds_per_curve=campaign.seconds_per_curve,
         target=campaign.target,
         target_was_given=target is not None,
+        notes=tuple(campaign.notes),
         measurements=campaign.measured,
     )
