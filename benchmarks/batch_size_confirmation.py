@@ -217,10 +217,11 @@ def _line(verdict: Verdict) -> str:
         if seconds <= 2 * verdict.seconds[verdict.fastest]
     )
     confirmed = "confirmed" if verdict.ratio <= TOLERANCE else "not confirmed"
+    alike = ", ".join(map(str, verdict.alike)) or "none"
     return (
-        f"{verdict.data} {verdict.repetition}: {verdict.recommended} recommended (alike: "
-        f"{', '.join(map(str, verdict.alike)) or 'none'}) in {verdict.report_seconds:.0f} s; target "
-        f"{verdict.target:.4g}; {confirmed}, {verdict.ratio:.3f} of the fastest's time; {close}"
+        f"{verdict.data} {verdict.repetition}: {verdict.recommended} recommended (alike: {alike}) "
+        f"in {verdict.report_seconds:.0f} s; target {verdict.target:.4g}; "
+        f"{confirmed}, {verdict.ratio:.3f} of the fastest's time; {close}"
     )
 
 

@@ -55,6 +55,9 @@ SEARCH_CURVES = 5
 _LATE_FOR_SEEDS, _LATE = 1.3, 1.8
 """Times the budget after which no seed for all sizes, and no further seed, is begun."""
 
+_LATE_CURVE = 4.0
+"""Times a curve's share of the budget after which it is cut short."""
+
 _TELLING = 0.15
 """Share of the budget after which it is known how long a planned second takes."""
 
@@ -193,7 +196,12 @@ class Campaign:
         seconds = SEARCH_SHARE * self._budget / curves
         steps = self.measured.step_budgets[size] * seconds / self.seconds_per_curve
         job = CurveJob(
-            size, self.settings.seeds[0], rate, max(FEWEST_STEPS, int(steps)), search=True
+            size,
+            self.settings.seeds[0],
+            rate,
+            max(FEWEST_STEPS, int(steps)),
+            _LATE_CURVE * self.seconds_per_curve,
+            search=True,
         )
         curve = self._found(self.measured.searches, job)
         if curve is None:
@@ -216,16 +224,7 @@ class Campaign:
                     "programs are running."
                 )
                 break
-            jobs = [
-                CurveJob(
-                    size,
-                    seed,
-                    self.rates[size],
-                    self.measured.step_budgets[size],
-                    noise=number == 0,
-                )
-                for size in settings.batch_sizes
-            ]
+            jobs = [self._job(size, seed, noise=number == 0) for size in settings.batch_sizes]
             self._run(jobs, f"training with seed {number + 1} of {len(settings.seeds)}", share)
 
     def _train_further(self, target: float) -> None:
@@ -240,15 +239,18 @@ class Campaign:
             spent = self._further_seconds() > FURTHER_SHARE * self._budget
             if len(sizes) < 2 or spent or self._late(_LATE):
                 break
-            jobs = [
-                CurveJob(size, seed, self.rates[size], self.measured.step_budgets[size], target)
-                for seed in seeds
-                for size in sizes
-            ]
+            jobs = [self._job(size, seed, target) for seed in seeds for size in sizes]
             names = ", ".join(map(str, sizes))
             share = FURTHER_SHARE * settings.budget_seconds * len(seeds) / settings.most_seeds
             self._run(jobs, f"training {names} with further seeds", share)
         self._spend(FURTHER_SHARE * settings.budget_seconds)
+
+    def _job(
+        self, size: int, seed: int, target: float | None = None, *, noise: bool = False
+    ) -> CurveJob:
+        steps = self.measured.step_budgets[size]
+        seconds = _LATE_CURVE * self.seconds_per_curve
+        return CurveJob(size, seed, self.rates[size], steps, seconds, target, noise)
 
     def _further_seconds(self) -> float:
         """Time that further seeds' steps took: the same whenever it is asked for."""
