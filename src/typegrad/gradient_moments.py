@@ -10,10 +10,10 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from typegrad.errors import DTypeError, ShapeError
+from typegrad.errors import DTypeError, NumericalError, ShapeError
 from typegrad.losses.base import check_sample_weight
 from typegrad.network import NeuralNetwork
-from typegrad.per_example import dense_parts, row_squares
+from typegrad.per_example import dense_parts, has_formula, row_squares
 from typegrad.types import Array, IntArray
 
 Float64s = npt.NDArray[np.float64]
@@ -75,6 +75,8 @@ def gradient_moments(
     ------
     ShapeError, DTypeError, DataError
         If the data does not fit the network or itself.
+    NumericalError
+        If an example's gradient is not finite.
     """
     check_examples(network, x, y)
     weight = np.ones(len(x))
@@ -90,6 +92,11 @@ def gradient_moments(
         sums = block.sums()
         total = sums if rows[0] == 0 else [a + b for a, b in zip(total, sums, strict=True)]
     mean = [part / len(x) for part in total]
+    if not np.isfinite(squares.sum()):
+        raise NumericalError(
+            f"gradient noise: the gradient of example {int(np.argmin(np.isfinite(squares)))} has "
+            "NaN or infinity, or its square is too large; has the training diverged?"
+        )
     along = np.zeros(len(x))
     for rows in _blocks(len(x), gradients.block_rows):
         along[rows] = gradients.block(rows).along(mean)
@@ -182,10 +189,17 @@ class _FlatBlock:
 class _LoopGradients:
     def __init__(self, network: NeuralNetwork, x: Array, y: Array, weight: Float64s) -> None:
         self._network, self._x, self._y, self._weight = network, x, y, weight
+        # A block is asked for up to three times, and costs a loop.
+        self._last: tuple[IntArray, _FlatBlock] | None = None
         fitting = _BLOCK_NUMBERS // max(network.flat.values.size, 1)
         self.block_rows = min(max(fitting, 2), _BLOCK_ROWS)
 
     def block(self, rows: IntArray) -> _FlatBlock:
+        if self._last is None or not np.array_equal(rows, self._last[0]):
+            self._last = (rows, _FlatBlock(self._compute(rows)))
+        return self._last[1]
+
+    def _compute(self, rows: IntArray) -> Float64s:
         network = self._network
         loss = copy(network.loss)
         kept = network.flat.grads.copy()
@@ -196,18 +210,13 @@ class _LoopGradients:
             network.backward(loss.backward())
             gradients[place] = network.flat.grads
         network.flat.grads[...] = kept
-        gradients *= self._weight[rows, None]
-        return _FlatBlock(gradients)
+        return np.asarray(gradients * self._weight[rows, None])
 
 
 def _gradients_of(network: NeuralNetwork, x: Array, y: Array, weight: Float64s) -> _Gradients:
-    try:
-        next(dense_parts(network, x[:1], y[:1]))
-    except TypeError:
-        return _LoopGradients(network, x, y, weight)
-    except StopIteration:
-        pass
-    return _DenseGradients(network, x, y, weight)
+    if has_formula(network):
+        return _DenseGradients(network, x, y, weight)
+    return _LoopGradients(network, x, y, weight)
 
 
 def _blocks(n: int, size: int) -> Iterator[IntArray]:

@@ -8,9 +8,10 @@ the covariance of single examples' gradients and G their mean.
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
 from statistics import NormalDist
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -68,6 +69,22 @@ class NoiseScale:
             name: number if math.isfinite(number) else None for name, number in asdict(self).items()
         }
 
+    @classmethod
+    def from_dict(cls, described: Mapping[str, Any]) -> Self:
+        """Make again what `to_dict` described.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            If it comes from elsewhere.
+        """
+        values: dict[str, Any] = {
+            field.name: math.inf if described[field.name] is None else float(described[field.name])
+            for field in fields(cls)
+        }
+        values["examples"] = int(values["examples"])
+        return cls(**values)
+
 
 def gradient_noise_scale(
     network: NeuralNetwork,
@@ -109,6 +126,8 @@ def gradient_noise_scale(
     ------
     ShapeError, DTypeError, DataError
         If the data does not fit the network or itself.
+    NumericalError
+        If an example's gradient is not finite.
 
     Examples
     --------

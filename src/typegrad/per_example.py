@@ -124,13 +124,22 @@ def _parameters(operation: Any) -> tuple[Parameter, ...]:
     return parameters
 
 
-def _check_layer(layer: Layer) -> None:
-    """Require that examples do not mix, and that parameters are those of Dense layers."""
+def has_formula(network: NeuralNetwork) -> bool:
+    """Whether a network is one that this module takes."""
+    return all(_is_supported(layer) for layer in network.layers)
+
+
+def _is_supported(layer: Layer) -> bool:
+    """Whether examples do not mix, and parameters are those of Dense layers."""
     mixes = any(
         isinstance(operation, Softmax) and operation.axis in (0, -2)
         for operation in layer.operations
     )
-    if mixes or not isinstance(layer, Dense | Activation | Flatten):
+    return not mixes and isinstance(layer, Dense | Activation | Flatten)
+
+
+def _check_layer(layer: Layer) -> None:
+    if not _is_supported(layer):
         raise TypeError(
             f"per-example gradients: {layer} is not supported; "
             "expected Dense layers and element-wise activations"

@@ -354,3 +354,14 @@ def test_one_pair_of_batches_has_no_interval() -> None:
     network, x, y, _ = linear_regression(10, 0)
     with pytest.raises(ValueError, match=r"^repeats is 1; expected a whole number of 2 or more$"):
         two_batch_noise_scale(network, x, y, small=1, big=2, repeats=1)
+
+
+def test_gradients_that_are_not_finite() -> None:
+    network, x, y, _ = linear_regression(10, 0)
+    y[3] = np.inf
+    with np.errstate(all="ignore"), pytest.raises(tg.NumericalError) as error:
+        gradient_noise_scale(network, x, y)
+    assert str(error.value) == (
+        "gradient noise: the gradient of example 3 has NaN or infinity, or its square is too "
+        "large; has the training diverged?"
+    )

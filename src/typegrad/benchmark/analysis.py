@@ -89,7 +89,7 @@ class Analysis:
         steps = self.steps_to_target(batch_size)
         if steps is None:
             return None
-        return steps.scaled(self._rows_per_step(batch_size))
+        return steps.scaled(self.rows_per_step(batch_size))
 
     def seconds_to_target(self, engine: str, batch_size: int) -> Estimate | None:
         """Steps to the target times seconds for a step; evaluations are not counted."""
@@ -117,7 +117,7 @@ class Analysis:
 
     def examples_ratio(self, batch_size: int, other: int) -> Estimate | None:
         """Examples to the target of one size, divided by those of another; as `time_ratio`."""
-        return self._ratio(batch_size, other, lambda size: np.array([self._rows_per_step(size)]))
+        return self._ratio(batch_size, other, lambda size: np.array([self.rows_per_step(size)]))
 
     def throughput_ratio(self, engine: str, batch_size: int, other: int) -> Estimate:
         """Examples in a second with one size, divided by those with another."""
@@ -165,7 +165,8 @@ class Analysis:
     def _log_steps(self, batch_size: int) -> Vector:
         return _log_steps(self.steps_by_seed[batch_size].values())
 
-    def _rows_per_step(self, batch_size: int) -> float:
+    def rows_per_step(self, batch_size: int) -> float:
+        """Rows in a step, on average: the last of an epoch may have fewer than the size."""
         curves = [curve for curve in self.measurements.curves if curve.batch_size == batch_size]
         longest = max(curves, key=lambda curve: curve.steps[-1])
         return longest.examples[-1] / max(longest.steps[-1], 1)

@@ -27,6 +27,7 @@ from typegrad.benchmark.recommendation import (
 )
 from typegrad.benchmark.resampling import Estimate
 from typegrad.benchmark.rows import ReportRow, make_row
+from typegrad.benchmark.tradeoff import Tradeoff, fit_tradeoff
 from typegrad.errors import DataError, import_extra
 from typegrad.output_files import write_whole
 
@@ -34,6 +35,9 @@ __all__ = ["BatchSizeReport"]
 
 _FORMAT = "typegrad report on batch sizes"
 _VERSION = 1
+
+_FEWEST_SIZES = 3
+"""That a curve of steps against examples can be fitted to."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +105,24 @@ class BatchSizeReport:
     def noise_scales(self) -> tuple[NoisePoint, ...]:
         """Gradient noise scales along the trainings with the first seed."""
         return tuple(self.measurements.noise)
+
+    @cached_property
+    def tradeoff(self) -> Tradeoff | None:
+        """Steps against examples to the target, fitted to every run that reached it.
+
+        None where fewer than three sizes did.
+        """
+        runs = [
+            (steps, curve_rows)
+            for size in self.batch_sizes
+            if (curve_rows := self.analysis.rows_per_step(size))
+            for steps in self.analysis.steps_by_seed[size].values()
+            if math.isfinite(steps)
+        ]
+        if len({rows for _, rows in runs}) < _FEWEST_SIZES:
+            return None
+        steps, rows = np.array(runs).T
+        return fit_tradeoff(steps, steps * rows)
 
     @property
     def peak_operations_per_second(self) -> float:

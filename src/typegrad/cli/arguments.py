@@ -122,8 +122,9 @@ def _add_training_options(group: Any) -> None:
     add("--clip-norm", type=values.positive, default=unset, metavar="X",
         help="scale gradients down to this norm (default: no clipping)")  # fmt: skip
     add("--epochs", type=values.count, default=80, metavar="N", help="passes through the data")
-    add("--batch-size", type=values.count, default=unset, metavar="N",
-        help="rows in a step (default: by the number of rows, 16 to 256)")  # fmt: skip
+    add("--batch-size", type=values.count_or_auto, default=unset, metavar="N",
+        help="rows in a step, or auto for a probe that measures which "
+        "(default: by the number of rows, 16 to 256)")  # fmt: skip
     add("--early-stopping", type=values.count, default=unset, metavar="PATIENCE",
         help="stop after so many epochs without a better validation loss, and keep the best "
         "weights (default: train to the end)")  # fmt: skip

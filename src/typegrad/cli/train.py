@@ -219,6 +219,8 @@ def _conclude(result: TrainingResult, files: Sequence[Path]) -> None:
     say("")
     say(f"{model.network.flat.values.size:,} parameters, {epochs} in {history.seconds[-1]:.2f} s, "
         f"seed {history.seed}: {history.stop_reason}")  # fmt: skip
+    if history.batch_choice is not None:
+        say(f"Batch size {history.batch_size}: {history.batch_choice.reason}.")
     if history.best_epoch is not None:
         say(f"The weights are those of the best epoch, {history.best_epoch}.")
     elif hint := _overfitting(history):

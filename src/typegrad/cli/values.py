@@ -25,6 +25,15 @@ def count(text: str) -> int:
     return count
 
 
+def count_or_auto(text: str) -> int | str:
+    """A whole number of 1 or more, or the word auto."""
+    if text == "auto":
+        return text
+    expected = "a whole number of 1 or more, or auto"
+    count: int = _number(text, int, lambda value: value >= 1, expected)
+    return count
+
+
 def whole(text: str) -> int:
     """A whole number, not negative."""
     whole: int = _number(text, int, lambda value: value >= 0, "a whole number, not negative")

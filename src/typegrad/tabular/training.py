@@ -9,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 
+from typegrad.batch_probe import BatchSize
 from typegrad.callbacks import Callback, EarlyStopping
 from typegrad.data import Standardizer, Table, TableEncoder
 from typegrad.data.encoder import Categories
@@ -78,7 +79,7 @@ def train_table(
     weight_decay: float | None = None,
     dropout: float = 0.0,
     epochs: int = 80,
-    batch_size: int | None = None,
+    batch_size: BatchSize | None = None,
     validation: float = 0.1,
     test: float = 0.2,
     early_stopping: EarlyStopping | int | None = None,
@@ -123,7 +124,7 @@ def train_table(
         How often to go through the training rows.
     batch_size
         Rows in a step. None takes a power of two near a twelfth of the training rows, from 16
-        to 256.
+        to 256; ``"auto"`` lets a probe choose, as ``Trainer.fit`` does.
     validation
         Share of the rows that are not test rows, to watch the training; 0 for none.
     test
