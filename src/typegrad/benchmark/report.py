@@ -117,7 +117,7 @@ class BatchSizeReport:
             for size in self.batch_sizes
             if (curve_rows := self.analysis.rows_per_step(size))
             for steps in self.analysis.steps_by_seed[size].values()
-            if math.isfinite(steps)
+            if 0.0 < steps < math.inf
         ]
         if len({rows for _, rows in runs}) < _FEWEST_SIZES:
             return None
