@@ -8,10 +8,11 @@ from os import PathLike
 import numpy.typing as npt
 
 from typegrad.benchmark.campaign import Campaign, Listener
+from typegrad.benchmark.loss_curve import validation_loss
 from typegrad.benchmark.machine import describe_machine
-from typegrad.benchmark.problem import BuildNetwork, prepare_problem
+from typegrad.benchmark.problem import BuildNetwork, Problem, prepare_problem
 from typegrad.benchmark.report import BatchSizeReport, operations_per_example
-from typegrad.benchmark.settings import LearningRateRule, check_settings
+from typegrad.benchmark.settings import LearningRateRule, Settings, check_settings
 from typegrad.benchmark.state_file import Store
 from typegrad.fit_data import Examples
 from typegrad.optimizers import Optimizer
@@ -145,6 +146,7 @@ def batch_sizes(
         budget_seconds=budget_seconds,
         processes=processes,
     )
+    _check_target(settings, problem)
     machine = describe_machine()
     identity = {**problem.fingerprint(), **settings.identity()}
     campaign = Campaign(problem, settings, Store(state, identity, resume=resume), listener)
@@ -164,5 +166,17 @@ def batch_sizes(
         seconds_per_curve=campaign.seconds_per_curve,
         target=campaign.target,
         target_was_given=target is not None,
+        notes=tuple(campaign.notes),
         measurements=campaign.measured,
     )
+
+
+def _check_target(settings: Settings, problem: Problem) -> None:
+    if settings.target is None:
+        return
+    first = validation_loss(problem.build_network(settings.seeds[0]), problem)
+    if settings.target >= first:
+        raise ValueError(
+            f"target is {settings.target:g}, but the validation loss is {first:.4g} before the "
+            "first step (in the units trained in); give a lower target"
+        )

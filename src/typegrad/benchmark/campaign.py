@@ -10,6 +10,9 @@
    until one is measurably the fastest, or those left are alike, or time or seeds run out.
 6. Steps are timed once more, so that not all times are from the same minute.
 
+On a machine so busy that this takes much longer than the budget, seeds are left out, and the report
+says so.
+
 Each cell's result goes to the `Store` before the next begins; a continued campaign finds there
 what need not be done again.
 """
@@ -48,6 +51,12 @@ CLOSE = 1.05
 FEWEST_STEPS = 5
 SEARCH_CURVES = 5
 """Curves that a search of one learning rate takes, about."""
+
+_LATE_FOR_SEEDS, _LATE = 1.3, 1.8
+"""Times the budget after which no seed for all sizes, and no further seed, is begun."""
+
+_LATE_CURVE = 4.0
+"""Times a curve's share of the budget after which it is cut short."""
 
 _TELLING = 0.15
 """Share of the budget after which it is known how long a planned second takes."""
@@ -101,6 +110,7 @@ class Campaign:
         self.store = store
         self.target = settings.target
         self.rates: dict[int, float] = {}
+        self.notes: list[str] = []
         self._listener = listener
         self._budget = settings.budget_seconds * settings.processes
         self._left = settings.budget_seconds
@@ -186,7 +196,12 @@ class Campaign:
         seconds = SEARCH_SHARE * self._budget / curves
         steps = self.measured.step_budgets[size] * seconds / self.seconds_per_curve
         job = CurveJob(
-            size, self.settings.seeds[0], rate, max(FEWEST_STEPS, int(steps)), search=True
+            size,
+            self.settings.seeds[0],
+            rate,
+            max(FEWEST_STEPS, int(steps)),
+            _LATE_CURVE * self.seconds_per_curve,
+            search=True,
         )
         curve = self._found(self.measured.searches, job)
         if curve is None:
@@ -200,19 +215,17 @@ class Campaign:
 
     def _train_all(self) -> None:
         settings = self.settings
-        jobs = [
-            CurveJob(
-                size,
-                seed,
-                self.rates[size],
-                self.measured.step_budgets[size],
-                noise=seed == settings.seeds[0],
-            )
-            for seed in settings.seeds
-            for size in settings.batch_sizes
-        ]
-        share = CURVE_SHARE * settings.budget_seconds
-        self._run(jobs, "training every size with every seed", share)
+        share = CURVE_SHARE * settings.budget_seconds / len(settings.seeds)
+        for number, seed in enumerate(settings.seeds):
+            if self._late(_LATE_FOR_SEEDS):
+                self.notes.append(
+                    f"Only {number} of {len(settings.seeds)} seeds were trained: the machine takes "
+                    f"longer than {settings.budget_seconds:g} s for them, probably because other "
+                    "programs are running."
+                )
+                break
+            jobs = [self._job(size, seed, noise=number == 0) for size in settings.batch_sizes]
+            self._run(jobs, f"training with seed {number + 1} of {len(settings.seeds)}", share)
 
     def _train_further(self, target: float) -> None:
         """Train sizes that may be the fastest with further seeds."""
@@ -223,17 +236,21 @@ class Campaign:
             analysis = Analysis(self.measured, target)
             sizes = contenders(analysis, settings.batch_sizes, engine)
             seeds, further = further[:SEEDS_AT_A_TIME], further[SEEDS_AT_A_TIME:]
-            if len(sizes) < 2 or self._further_seconds() > FURTHER_SHARE * self._budget:
+            spent = self._further_seconds() > FURTHER_SHARE * self._budget
+            if len(sizes) < 2 or spent or self._late(_LATE):
                 break
-            jobs = [
-                CurveJob(size, seed, self.rates[size], self.measured.step_budgets[size], target)
-                for seed in seeds
-                for size in sizes
-            ]
+            jobs = [self._job(size, seed, target) for seed in seeds for size in sizes]
             names = ", ".join(map(str, sizes))
             share = FURTHER_SHARE * settings.budget_seconds * len(seeds) / settings.most_seeds
             self._run(jobs, f"training {names} with further seeds", share)
         self._spend(FURTHER_SHARE * settings.budget_seconds)
+
+    def _job(
+        self, size: int, seed: int, target: float | None = None, *, noise: bool = False
+    ) -> CurveJob:
+        steps = self.measured.step_budgets[size]
+        seconds = _LATE_CURVE * self.seconds_per_curve
+        return CurveJob(size, seed, self.rates[size], steps, seconds, target, noise)
 
     def _further_seconds(self) -> float:
         """Time that further seeds' steps took: the same whenever it is asked for."""
@@ -269,6 +286,10 @@ class Campaign:
         return None
 
     # Progress.
+
+    def _late(self, factor: float) -> bool:
+        """Whether this run takes so many times as long as it should."""
+        return time.perf_counter() - self._started > factor * self.settings.budget_seconds
 
     def _spend(self, seconds: float) -> None:
         """Note that what was planned to take so long is done."""

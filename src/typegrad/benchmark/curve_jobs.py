@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import signal
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
@@ -35,6 +36,9 @@ class CurveJob:
 
     Attributes
     ----------
+    max_seconds
+        Time after which it is cut short, evaluations included: for a machine so busy that nothing
+        else would end it in time.
     noise
         Whether to estimate the gradient noise scale along the way.
     search
@@ -45,6 +49,7 @@ class CurveJob:
     seed: int
     learning_rate: float
     max_steps: int
+    max_seconds: float
     target: float | None = None
     noise: bool = False
     search: bool = False
@@ -54,6 +59,7 @@ def run_job(problem: Problem, job: CurveJob) -> Measurements:
     """Train a curve."""
     points: list[NoisePoint] = []
     observe = _noise_observer(problem, job, points) if job.noise else None
+    started = time.perf_counter()
     curve = train_curve(
         problem,
         job.batch_size,
@@ -62,6 +68,7 @@ def run_job(problem: Problem, job: CurveJob) -> Measurements:
         job.max_steps,
         target=job.target,
         observe=observe,
+        should_stop=lambda: time.perf_counter() - started > job.max_seconds,
     )
     if job.search:
         return Measurements(searches=[curve])

@@ -102,8 +102,8 @@ def _why(report: BatchSizeReport, best: Recommendation) -> str:
     target = number(report.target or 0.0)
     text = (
         f"It trains to a validation loss of {target} in <b>{duration(value.value)}</b> "
-        f"(95&nbsp;% interval {duration_interval(value.low, value.high)}), the least of the "
-        f"{len(report.batch_sizes)} sizes measured"
+        f"(95&nbsp;% interval {duration_interval(value.low, value.high)}), the shortest time of "
+        f"the {len(report.batch_sizes)} sizes measured"
     )
     if best.alike:
         names = listed([str(size) for size in best.alike])
@@ -169,7 +169,8 @@ def _figures(report: BatchSizeReport) -> str:
         "are worth to the training.",
         "tradeoff": f"<b>Steps against examples.</b> {_tradeoff_caption(report)}",
         "noise_scale": "<b>Gradient noise scale.</b> Batches well below it waste no example; well "
-        "above it, twice the batch saves hardly a step.",
+        "above it, twice the batch saves hardly a step. At the upper edge, the gradient could not "
+        "be told from its noise.",
     }
     for name, draw in FIGURES.items():
         svg = _svg(draw(report), name)

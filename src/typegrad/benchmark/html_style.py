@@ -39,10 +39,10 @@ figure svg { display: block; width: 100%; height: auto; fill: var(--ink); }
 figcaption { font-size: 0.95rem; margin-top: 4px; }
 figcaption b { color: var(--ink); }
 .wide { overflow-x: auto; }
-table { border-collapse: collapse; font-size: 0.9rem; font-variant-numeric: tabular-nums;
+table { border-collapse: collapse; font-size: 0.8rem; font-variant-numeric: tabular-nums;
   white-space: nowrap; }
 caption { text-align: left; padding-bottom: 6px; }
-th, td { padding: 4px 10px; text-align: right; border-bottom: 1px solid var(--line); }
+th, td { padding: 4px 6px; text-align: right; border-bottom: 1px solid var(--line); }
 th { font-weight: 600; vertical-align: bottom; }
 tr.best td { background: var(--card); font-weight: 700; }
 tr.best td:first-child { color: var(--best); }

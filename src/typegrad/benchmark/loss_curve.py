@@ -12,7 +12,7 @@ import numpy as np
 from typegrad.benchmark.crossing import first_crossing
 from typegrad.benchmark.problem import Problem
 from typegrad.engines import StepSettings, build_engine
-from typegrad.engines.base import Engine
+from typegrad.engines.base import Engine, never
 from typegrad.errors import NumericalError
 from typegrad.evaluation import compute_outputs
 from typegrad.network import NeuralNetwork
@@ -97,6 +97,7 @@ def train_curve(
     *,
     target: float | None = None,
     observe: Observer | None = None,
+    should_stop: Callable[[], bool] = never,
 ) -> LossCurve:
     """Train with batches of one size, and evaluate now and then.
 
@@ -114,6 +115,8 @@ def train_curve(
         Validation loss at which it may end earlier.
     observe
         Told of each evaluation.
+    should_stop
+        Asked after each evaluation; True ends the curve there.
     """
     network = problem.build_network(seed)
     optimizer = problem.new_optimizer(learning_rate)
@@ -137,6 +140,8 @@ def train_curve(
             observe(step, network)
         if target is not None and _is_reached(recording, target):
             stop_reason = "target"
+            break
+        if should_stop():
             break
     return LossCurve(
         batch_size,

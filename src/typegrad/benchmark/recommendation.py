@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
+
+import numpy as np
 
 from typegrad.benchmark.analysis import Analysis
 from typegrad.benchmark.resampling import Estimate
@@ -15,7 +18,11 @@ Objective: TypeAlias = Literal["time", "examples", "throughput", "memory"]
 SAME_MEMORY = 0.01
 """Relative difference of two peaks of memory that is none."""
 
-Comparison: TypeAlias = Callable[[int, int], Estimate | None]
+_NEIGHBOURS, _PARABOLA = 2, 3
+"""Sizes on either side that a value is smoothed with; parameters of a parabola."""
+
+_SMALLEST_ERROR, _LARGEST_ERROR = 0.02, 1.0
+"""Of a logarithm: what no interval is trusted beyond."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +41,8 @@ class Recommendation:
         ``"s"``, ``"examples"``, ``"examples/s"`` or ``"MB"``.
     alike
         Other sizes without a measurable difference from it: the 95 % interval of their ratio
-        holds 1 (for memory: peaks within 1 %).
+        holds 1 (for memory: peaks within 1 %). Of sizes that are alike, the one is taken that has
+        the best value after smoothing over the sizes: its neighbours were measured, too.
     """
 
     objective: Objective
@@ -97,14 +105,47 @@ def recommend(
     if not values:
         return None
     sign = -1.0 if objective == "throughput" else 1.0
-    best = min(values, key=lambda size: sign * values[size].value)
-    alike = [
-        size
-        for size in values
-        if size != best and _holds_one(_ratio(analysis, engine, size, best, objective))
-    ]
+    lowest = min(values, key=lambda size: sign * values[size].value)
+
+    def alike_to(chosen: int) -> list[int]:
+        return [
+            size
+            for size in values
+            if size != chosen and _holds_one(_ratio(analysis, engine, size, chosen, objective))
+        ]
+
+    smooth = smoothed_logs(values)
+    best = min([lowest, *alike_to(lowest)], key=lambda size: sign * smooth[size])
     units = {"time": "s", "examples": "examples", "throughput": "examples/s"}
-    return Recommendation(objective, engine, best, values[best], units[objective], tuple(alike))
+    alike = tuple(alike_to(best))
+    return Recommendation(objective, engine, best, values[best], units[objective], alike)
+
+
+def smoothed_logs(values: Mapping[int, Estimate]) -> dict[int, float]:
+    """Logarithms of values, each half its own and half what its neighbours say.
+
+    What they say is a parabola through it and the two sizes on either side, in logarithms of both
+    value and size, each weighted by its precision. Sizes with too few neighbours keep their own.
+    """
+    sizes = sorted(values)
+    positions = np.log(np.array(sizes, np.float64))
+    logs = np.log([values[size].value for size in sizes])
+    errors = np.array([_log_error(values[size]) for size in sizes])
+    smooth = {}
+    for index, size in enumerate(sizes):
+        near = slice(max(0, index - _NEIGHBOURS), index + _NEIGHBOURS + 1)
+        smooth[size] = float(logs[index])
+        if len(positions[near]) > _PARABOLA:
+            x = positions[near] - positions[index]
+            fitted = np.polynomial.polynomial.polyfit(x, logs[near], 2, w=1.0 / errors[near])[0]
+            smooth[size] = 0.5 * float(logs[index] + fitted)
+    return smooth
+
+
+def _log_error(value: Estimate) -> float:
+    """Standard error of a value's logarithm, by its interval of two on each side."""
+    width = math.log(value.high / value.low) if value.high < math.inf else math.inf
+    return min(max(width / 4.0, _SMALLEST_ERROR), _LARGEST_ERROR)
 
 
 def _value(analysis: Analysis, engine: str, size: int, objective: Objective) -> Estimate | None:

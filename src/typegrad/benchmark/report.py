@@ -63,6 +63,8 @@ class BatchSizeReport:
         and no size came below its first loss.
     target_was_given : bool
         Whether it was an argument, and not chosen by the curves.
+    notes : tuple of str
+        What went otherwise than it was asked for.
     measurements : Measurements
         Times, curves, noise scales: everything that was measured.
     """
@@ -74,6 +76,7 @@ class BatchSizeReport:
     seconds_per_curve: float
     target: float | None
     target_was_given: bool
+    notes: tuple[str, ...]
     measurements: Measurements = field(repr=False)
 
     @property
@@ -248,6 +251,7 @@ class BatchSizeReport:
             "seconds_per_curve": self.seconds_per_curve,
             "target": self.target,
             "target_was_given": self.target_was_given,
+            "notes": list(self.notes),
             "measurements": self.measurements.to_dict(),
         }
 
@@ -284,6 +288,7 @@ class BatchSizeReport:
             seconds_per_curve=described["seconds_per_curve"],
             target=described["target"],
             target_was_given=described["target_was_given"],
+            notes=tuple(described["notes"]),
             measurements=Measurements.from_dict(described["measurements"]),
         )
 

@@ -44,8 +44,9 @@ def report_text(report: BatchSizeReport, objective: Objective = "time") -> str:
         rows = [row for row in report.rows if row.engine == engine]
         ran = "" if rows[0].ran == engine else f" ({rows[0].ran})"
         lines += ["", f"engine {engine}{ran}", *_table(rows)]
-    if report.noise_warning is not None:
-        lines += ["", report.noise_warning]
+    warning = report.noise_warning
+    for note in [*report.notes, *([] if warning is None else [warning])]:
+        lines += ["", note]
     return "\n".join(lines)
 
 

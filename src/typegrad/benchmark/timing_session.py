@@ -24,7 +24,7 @@ from typegrad.benchmark.step_timing import (
 )
 from typegrad.benchmark.steppers import make_stepper, peak_bytes
 
-FEWEST_ROUNDS, MOST_ROUNDS = 5, 30
+FEWEST_ROUNDS, MOST_ROUNDS = 5, 60
 
 
 class TimingSession:
