@@ -106,6 +106,16 @@ def test_measurements_that_went_astray_hardly_count() -> None:
     assert clean.spread < 1.1
 
 
+def test_every_size_weighs_the_same() -> None:
+    """Where the law does not hold, sizes that were measured often do not decide for the others."""
+    sizes = np.array([1.0, 8.0, 64.0, 512.0])
+    steps = law(sizes) * np.array([1.0, 1.3, 1.0, 1.2])
+    often = np.repeat([0, 1, 2, 3], [2, 2, 30, 2])
+    once, many = fitted(sizes, steps), fitted(sizes[often], steps[often])
+    assert many.points == 36
+    assert many.critical_batch_size == pytest.approx(once.critical_batch_size, rel=0.1)
+
+
 def test_a_fit_is_a_function_of_the_seed() -> None:
     points = measured(0, 2, 0.2)
     first, second, third = (fitted(*points, seed=seed) for seed in (0, 0, 1))

@@ -70,11 +70,11 @@ def draw_seconds(report: BatchSizeReport) -> Figure:
         axes.plot(missed, [0.97] * len(missed), "x", color=INK, transform=_x_of_data(axes),
                   label="target not reached")  # fmt: skip
     _size_axis(axes, report.batch_sizes)
-    axes.set_yscale("log")
     if drawn:
+        axes.set_yscale("log")
         _durations(axes.yaxis)
     else:
-        axes.set_yticks([])
+        _say(axes, "no size reached the target")
     _legend(figure, axes)
     return figure
 
@@ -87,37 +87,41 @@ def draw_tradeoff(report: BatchSizeReport) -> Figure:
         sizes = np.geomspace(report.batch_sizes[0], report.batch_sizes[-1], 200)
         axes.plot(fit.steps_at(sizes), fit.examples_at(sizes), color=PALE, linewidth=2.0, zorder=1,
                   label="fit: (S/Sₘᵢₙ - 1)(E/Eₘᵢₙ - 1) = 1")  # fmt: skip
-        if 0.0 < fit.critical_batch_size < math.inf:
+        if report.batch_sizes[0] <= fit.critical_batch_size <= report.batch_sizes[-1]:
             at = fit.critical_batch_size
             axes.plot(fit.steps_at(at), fit.examples_at(at), "D", color=BEST, markersize=8,
                       zorder=3, label=f"critical batch size {number(at)} "
                       f"({number(fit.critical_low)} to {number(fit.critical_high)})")  # fmt: skip
+    drawn = False
     for size in report.batch_sizes:
         steps = report.analysis.steps_to_target(size)
         examples = report.analysis.examples_to_target(size)
         if steps is None or examples is None:
             continue
+        drawn = True
         axes.errorbar(steps.value, examples.value, xerr=_bars([steps]), yerr=_bars([examples]),
                       fmt="o", color=COLORS[0], elinewidth=1.0, zorder=2)  # fmt: skip
         axes.annotate(str(size), (steps.value, examples.value), xytext=(6, 6), color=INK,
                       textcoords="offset points", fontsize=_LABEL)  # fmt: skip
-    axes.set_xscale("log")
-    axes.set_yscale("log")
-    _plain_numbers(axes.xaxis)
-    _plain_numbers(axes.yaxis)
-    if axes.get_legend_handles_labels()[0]:
-        _legend(figure, axes)
+    if drawn:
+        _log_log(axes)
+    else:
+        _say(axes, "no size reached the target")
+    _legend(figure, axes)
     return figure
 
 
 def draw_noise(report: BatchSizeReport) -> Figure:
     """Gradient noise scale along training: of the recommended size, and in grey of the others."""
     figure, axes = _axes("examples gone through", "gradient noise scale (rows)")
+    if not report.noise_scales:
+        _say(axes, "not measured")
+        return figure
     by_size: dict[int, list[NoisePoint]] = {}
     for point in report.noise_scales:
         by_size.setdefault(point.batch_size, []).append(point)
     best = report.recommend("time")
-    shown = best.batch_size if best is not None else max(by_size, default=None)
+    shown = best.batch_size if best is not None else max(by_size)
     limit = _noise_limit(report.noise_scales)
     for size, points in by_size.items():
         rows = size * np.array([point.step for point in points])
@@ -137,9 +141,9 @@ def draw_noise(report: BatchSizeReport) -> Figure:
                      label=f"recommended batch size, {best.batch_size}")  # fmt: skip
     axes.set_xscale("log")
     axes.set_yscale("log")
-    axes.set_ylim(top=limit)
-    _plain_numbers(axes.xaxis)
-    _plain_numbers(axes.yaxis)
+    positive = [point.noise_scale for point in report.noise_scales if point.noise_scale > 0.0]
+    axes.set_ylim(0.5 * min(positive, default=1.0), limit)
+    _log_log(axes)
     _legend(figure, axes)
     return figure
 
@@ -241,6 +245,20 @@ def _size_axis(axes: Axes, sizes: Sequence[int]) -> None:
     axes.set_xlim(sizes[0] / margin, sizes[-1] * margin)
 
 
+def _log_log(axes: Axes) -> None:
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    _plain_numbers(axes.xaxis)
+    _plain_numbers(axes.yaxis)
+
+
+def _say(axes: Axes, text: str) -> None:
+    """Write where there is nothing to draw."""
+    axes.set_yticks([])
+    axes.text(0.5, 0.5, text, ha="center", va="center", fontsize=13, color=INK,
+              transform=axes.transAxes)  # fmt: skip
+
+
 def _plain_numbers(axis: Any) -> None:
     """Label powers of ten and, where there are few of them, what is between."""
     from matplotlib.ticker import FuncFormatter, LogLocator
@@ -269,7 +287,7 @@ def _between(axis: Any) -> tuple[float, ...]:
 def _noise_limit(points: Sequence[NoisePoint]) -> float:
     """Above it, up to infinity, estimates are drawn at the edge."""
     finite = [point.noise_scale for point in points if point.noise_scale < math.inf]
-    return 3.0 * max(finite) if finite else 1.0
+    return max(3.0 * max(finite, default=1.0), 1.0)
 
 
 def _x_of_data(axes: Axes) -> Any:

@@ -92,8 +92,9 @@ def _answer(report: BatchSizeReport) -> str:
         lines.append(f"<p>{escape(report.explain_unreached() or '')}</p>")
     else:
         lines += [f"<p>{_why(report, best)}</p>", f'<p class="quiet">{_compared(report, best)}</p>']
-    if report.noise_warning is not None:
-        lines.append(f'<div class="warning">{escape(report.noise_warning)}</div>')
+    for warning in (report.noise_warning, *report.notes):
+        if warning is not None:
+            lines.append(f'<div class="warning">{escape(warning)}</div>')
     return f'<section class="answer">{"".join(lines)}</section>'
 
 
@@ -102,14 +103,14 @@ def _why(report: BatchSizeReport, best: Recommendation) -> str:
     target = number(report.target or 0.0)
     text = (
         f"It trains to a validation loss of {target} in <b>{duration(value.value)}</b> "
-        f"(95&nbsp;% interval {duration_interval(value.low, value.high)}), the shortest time of "
-        f"the {len(report.batch_sizes)} sizes measured"
+        f"(95&nbsp;% interval {duration_interval(value.low, value.high)})"
     )
-    if best.alike:
-        names = listed([str(size) for size in best.alike])
-        verb = "is" if len(best.alike) == 1 else "are"
-        return f"{text}; <b>{names}</b> {verb} not measurably slower."
-    return f"{text}, and measurably so."
+    count = len(report.batch_sizes)
+    if not best.alike:
+        return f"{text}, measurably faster than the other {count - 1} sizes."
+    names = listed([str(size) for size in best.alike])
+    verb = "is" if len(best.alike) == 1 else "are"
+    return f"{text}. Of {count} sizes, <b>{names}</b> {verb} not measurably slower or faster."
 
 
 def _compared(report: BatchSizeReport, best: Recommendation) -> str:
@@ -120,17 +121,14 @@ def _compared(report: BatchSizeReport, best: Recommendation) -> str:
             continue
         ratio = report.compare(size, best.batch_size)
         if ratio is None:
-            parts.append(f"with {size} the target was not reached")
+            parts.append(f"{size} does not reach the target")
         else:
             parts.append(
                 f"{size} takes {number(ratio.value)} times as long "
                 f"({number(ratio.low)} to {number(ratio.high)})"
             )
-    if not parts:
-        return "No other size was measured."
-    text = "; ".join(parts)
     return (
-        f"{text[0].upper()}{text[1:]}. Times are those of training steps with the engine "
+        f"Batch size {'; '.join(parts)}. Times are those of training steps with the engine "
         f"{escape(report.engines[0])}."
     )
 

@@ -19,7 +19,7 @@ body {
   margin: 0; background: var(--paper); color: var(--ink);
   font: 16px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif;
 }
-main { max-width: 1180px; margin: 0 auto; padding: 24px 20px 64px; }
+main { max-width: 1320px; margin: 0 auto; padding: 24px 20px 64px; }
 h1 { font-size: 2.5rem; line-height: 1.15; margin: 0 0 8px; }
 h2 { font-size: 1.3rem; margin: 40px 0 12px; }
 .answer { border-left: 6px solid var(--best); background: var(--card); padding: 20px 24px;

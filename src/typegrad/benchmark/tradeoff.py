@@ -113,7 +113,8 @@ def fit_tradeoff(
     """Fit the law to measured steps and examples to one target.
 
     Steps are fitted in logarithms, with Huber's loss, which bounds the weight of a
-    measurement that went astray. Intervals are percentiles of a bootstrap of residuals, which
+    measurement that went astray, and every batch size weighs the same, however often it was
+    measured. Intervals are percentiles of a bootstrap of residuals, which
     are scaled for the two parameters that were fitted and for Student's t.
 
     Parameters
@@ -182,6 +183,8 @@ class _Fit:
 
     def __init__(self, log_sizes: Float64s) -> None:
         self.log_sizes = log_sizes
+        _, places, counts = np.unique(log_sizes.round(9), return_inverse=True, return_counts=True)
+        self._weights = 1.0 / counts[places]
         margin = math.log(_OUTSIDE)
         self._grid = np.linspace(log_sizes.min() - margin, log_sizes.max() + margin, _GRID)
 
@@ -234,17 +237,17 @@ class _Fit:
         constants = np.median(rest, axis=-1)
         for _ in range(_REWEIGHTINGS):
             sizes = np.abs(rest - constants[:, None])
-            weights = np.minimum(1.0, limit / np.maximum(sizes, 1e-300))
+            weights = self._weights * np.minimum(1.0, limit / np.maximum(sizes, 1e-300))
             constants = np.sum(weights * rest, axis=-1) / np.sum(weights, axis=-1)
         sizes = np.abs(rest - constants[:, None])
         inside = np.minimum(sizes, limit)
-        return constants, np.sum(inside * (sizes - 0.5 * inside), axis=-1)
+        return constants, np.sum(self._weights * inside * (sizes - 0.5 * inside), axis=-1)
 
     def _robust_scale(self, row: Float64s) -> float:
         """From the fit with the least sum of absolute residuals."""
         rest = row - self.shape(self._grid)
         residuals = rest - np.median(rest, axis=-1, keepdims=True)
-        return _scale(residuals[np.argmin(np.sum(np.abs(residuals), axis=-1))])
+        return _scale(residuals[np.argmin(np.sum(self._weights * np.abs(residuals), axis=-1))])
 
 
 def _scale(residuals: Float64s) -> float:
