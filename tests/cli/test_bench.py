@@ -111,7 +111,7 @@ WRONG = [
     (("--batch-sizes", "8,8"), "batch size 8 is given twice"),
     (("--engines", "auto,warp"), "there is no engine 'warp'; expected some of 'auto', "),
     (("--engines", "torch", "--dropout", "0.1", *QUICK), "has no counterpart of layer 1, Dropout"),
-    (("--target", "stength"), "no column 'stength' (did you mean 'compressive_strength'?)"),
+    (("--target", "stength"), "concrete.csv: no column 'stength'; the columns are cement, "),
     (("--target-loss", "nan"), "argument --target-loss: 'nan' is not a number"),
     (("--target-loss", "99"), "target is 99, but the validation loss is "),
     (("--optimizer", "lbfgs"), "--optimizer lbfgs takes all rows in a step: it has no batch size"),
