@@ -106,6 +106,16 @@ def test_measurements_that_went_astray_hardly_count() -> None:
     assert clean.spread < 1.1
 
 
+def test_every_size_weighs_the_same() -> None:
+    """Where the law does not hold, sizes that were measured often do not decide for the others."""
+    sizes = np.array([1.0, 8.0, 64.0, 512.0])
+    steps = law(sizes) * np.array([1.0, 1.3, 1.0, 1.2])
+    often = np.repeat([0, 1, 2, 3], [2, 2, 30, 2])
+    once, many = fitted(sizes, steps), fitted(sizes[often], steps[often])
+    assert many.points == 36
+    assert many.critical_batch_size == pytest.approx(once.critical_batch_size, rel=0.1)
+
+
 def test_a_fit_is_a_function_of_the_seed() -> None:
     points = measured(0, 2, 0.2)
     first, second, third = (fitted(*points, seed=seed) for seed in (0, 0, 1))
@@ -126,8 +136,8 @@ def test_steps_that_fall_in_proportion_leave_the_critical_size_open() -> None:
     assert fit.min_examples == pytest.approx(5000.0, rel=0.01)
     assert float(fit.steps_at(10)) == pytest.approx(500.0, rel=0.01)
     assert fit.notes == (
-        "steps fall in proportion up to batch size 4096: the critical batch size is larger than "
-        "all that were measured; measure larger ones",
+        "steps fall in proportion up to batches of 4096 rows: the critical batch size is larger "
+        "than all that were measured; measure larger ones",
     )
     described = json.loads(json.dumps(fit.to_dict(), allow_nan=False))
     assert described["critical_batch_size"] is None
@@ -152,10 +162,10 @@ def test_steps_that_rise_again() -> None:
     fit = fitted(SIZES, steps)
     rises, misses = fit.notes[-2:]
     assert rises == (
-        "steps rise from 209.5 at batch size 128 to 1487 at 4096, where the law has them fall; a "
-        "learning rate that does not suit the larger size does that"
+        "steps rise from 209.5 with batches of 128 rows to 1487 with 4096, where the law has them "
+        "fall; a learning rate that does not suit the larger size does that"
     )
-    assert misses.startswith("the law does not fit well: at batch size ")
+    assert misses.startswith("the law does not fit well: with batches of ")
 
 
 def test_a_critical_size_outside_of_those_measured() -> None:
@@ -163,7 +173,7 @@ def test_a_critical_size_outside_of_those_measured() -> None:
     fit = fitted(sizes, law(sizes))
     assert fit.critical_batch_size == pytest.approx(CRITICAL, rel=0.01)
     assert fit.notes == (
-        "the critical batch size, 60, is outside of the sizes measured, 256 to 2048",
+        "the critical batch size, 60, is outside of the sizes measured, 256 to 2048 rows",
     )
 
 

@@ -58,7 +58,7 @@ class Recommendation:
             interval = f" (95 % interval {number(self.value.low)} to {number(self.value.high)})"
         text = f"{self.batch_size}, {number(self.value.value)} {self.unit}{interval}"
         if self.alike:
-            names = _listed([str(size) for size in self.alike])
+            names = listed([str(size) for size in self.alike])
             text += f"; no measurable difference from {names}"
         return text
 
@@ -203,6 +203,11 @@ def number(value: float) -> str:
     return f"{value:.2e}"
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """Join names as a sentence does.
+
+    >>> listed(["1", "2", "4"])
+    '1, 2 and 4'
+    """
     *others, last = names
     return f"{', '.join(others)} and {last}" if others else last

@@ -113,9 +113,8 @@ class BatchSizeReport:
         None where fewer than three sizes did.
         """
         runs = [
-            (steps, curve_rows)
+            (steps, self.analysis.rows_per_step(size))
             for size in self.batch_sizes
-            if (curve_rows := self.analysis.rows_per_step(size))
             for steps in self.analysis.steps_by_seed[size].values()
             if 0.0 < steps < math.inf
         ]
@@ -223,6 +222,21 @@ class BatchSizeReport:
         writer.writeheader()
         writer.writerows(row.to_dict() for row in self.rows)
         write_whole(path, text.getvalue().encode())
+
+    def to_html(self, path: str | PathLike[str]) -> None:
+        """Write a page that stands alone: the answer, figures, tables (extra ``plot``)."""
+        from typegrad.benchmark.html import write_html
+
+        write_html(self, path)
+
+    def save_figures(self, folder: str | PathLike[str], suffix: str = "png") -> list[Path]:
+        """Write the figures into a folder, and return the files (extra ``plot``).
+
+        The suffix is that of a format that matplotlib writes: ``"png"``, ``"svg"``, ``"pdf"``.
+        """
+        from typegrad.benchmark.figures import save_figures
+
+        return save_figures(self, folder, suffix)
 
     def to_dict(self) -> dict[str, Any]:
         """Describe everything that was measured in JSON's types."""

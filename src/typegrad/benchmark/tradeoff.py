@@ -113,7 +113,8 @@ def fit_tradeoff(
     """Fit the law to measured steps and examples to one target.
 
     Steps are fitted in logarithms, with Huber's loss, which bounds the weight of a
-    measurement that went astray. Intervals are percentiles of a bootstrap of residuals, which
+    measurement that went astray, and every batch size weighs the same, however often it was
+    measured. Intervals are percentiles of a bootstrap of residuals, which
     are scaled for the two parameters that were fitted and for Student's t.
 
     Parameters
@@ -182,6 +183,8 @@ class _Fit:
 
     def __init__(self, log_sizes: Float64s) -> None:
         self.log_sizes = log_sizes
+        _, places, counts = np.unique(log_sizes.round(9), return_inverse=True, return_counts=True)
+        self._weights = 1.0 / counts[places]
         margin = math.log(_OUTSIDE)
         self._grid = np.linspace(log_sizes.min() - margin, log_sizes.max() + margin, _GRID)
 
@@ -234,17 +237,17 @@ class _Fit:
         constants = np.median(rest, axis=-1)
         for _ in range(_REWEIGHTINGS):
             sizes = np.abs(rest - constants[:, None])
-            weights = np.minimum(1.0, limit / np.maximum(sizes, 1e-300))
+            weights = self._weights * np.minimum(1.0, limit / np.maximum(sizes, 1e-300))
             constants = np.sum(weights * rest, axis=-1) / np.sum(weights, axis=-1)
         sizes = np.abs(rest - constants[:, None])
         inside = np.minimum(sizes, limit)
-        return constants, np.sum(inside * (sizes - 0.5 * inside), axis=-1)
+        return constants, np.sum(self._weights * inside * (sizes - 0.5 * inside), axis=-1)
 
     def _robust_scale(self, row: Float64s) -> float:
         """From the fit with the least sum of absolute residuals."""
         rest = row - self.shape(self._grid)
         residuals = rest - np.median(rest, axis=-1, keepdims=True)
-        return _scale(residuals[np.argmin(np.sum(np.abs(residuals), axis=-1))])
+        return _scale(residuals[np.argmin(np.sum(self._weights * np.abs(residuals), axis=-1))])
 
 
 def _scale(residuals: Float64s) -> float:
@@ -292,18 +295,18 @@ def _notes(
     smallest, largest = math.exp(sizes[0]), math.exp(sizes[-1])
     if log_critical == math.inf:
         notes.append(
-            f"steps fall in proportion up to batch size {largest:.4g}: the critical batch size "
-            "is larger than all that were measured; measure larger ones"
+            f"steps fall in proportion up to batches of {largest:.4g} rows: the critical batch "
+            "size is larger than all that were measured; measure larger ones"
         )
     elif log_critical == -math.inf:
         notes.append(
-            f"steps do not fall with the batch size from {smallest:.4g} on: the critical batch "
-            "size is smaller than all that were measured"
+            f"steps do not fall with the batch size from {smallest:.4g} on: the critical "
+            "batch size is smaller than all that were measured"
         )
     elif not sizes[0] <= log_critical <= sizes[-1]:
         notes.append(
             f"the critical batch size, {math.exp(log_critical):.3g}, is outside of the sizes "
-            f"measured, {smallest:.4g} to {largest:.4g}"
+            f"measured, {smallest:.4g} to {largest:.4g} rows"
         )
     medians = [float(np.median(log_steps[row])) for row in rows]
     low = int(np.argmin(medians))
@@ -311,8 +314,8 @@ def _notes(
     tolerance = max(_RISE, 2.0 * _scale(residuals))
     if medians[top] - medians[low] > tolerance:
         notes.append(
-            f"steps rise from {math.exp(medians[low]):.4g} at batch size "
-            f"{math.exp(sizes[low]):.4g} to {math.exp(medians[top]):.4g} at "
+            f"steps rise from {math.exp(medians[low]):.4g} with batches of "
+            f"{math.exp(sizes[low]):.4g} rows to {math.exp(medians[top]):.4g} with "
             f"{math.exp(sizes[top]):.4g}, where the law has them fall; a learning rate that does "
             "not suit the larger size does that"
         )
@@ -321,8 +324,8 @@ def _notes(
     by_chance = 3.0 * _scale(residuals) / math.sqrt(rows[worst].sum())
     if abs(misses[worst]) > max(_LARGE_MISS, by_chance):
         notes.append(
-            f"the law does not fit well: at batch size {math.exp(sizes[worst]):.4g} it is off by a "
-            f"factor of {math.exp(abs(misses[worst])):.2g}"
+            f"the law does not fit well: with batches of {math.exp(sizes[worst]):.4g} rows it is "
+            f"off by a factor of {math.exp(abs(misses[worst])):.2g}"
         )
     return notes
 
