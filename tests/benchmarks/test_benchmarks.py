@@ -73,3 +73,13 @@ def test_import_time_explains_what_costs(tmp_path: Path) -> None:
     imports = {each["name"]: each for each in json.loads(file.read_text())["imports"]}
     assert imports["numpy"]["modules"] > imports["typegrad"]["modules"]
     assert all(len(each["milliseconds"]) == 2 for each in imports.values())
+
+
+def test_batch_size_confirmation_counts_confirmed_recommendations(tmp_path: Path) -> None:
+    file = tmp_path / "result.json"
+    printed = run("batch_size_confirmation.py", "--smoke", "--data", "concrete", "--json", file)
+    assert "recommendations confirmed with other seeds" in printed
+    (verdict,) = json.loads(file.read_text())["verdicts"]
+    assert verdict["ratio"] >= 1.0
+    assert f"concrete  {int(verdict['ratio'] <= 1.1)} of 1" in printed
+    assert set(verdict["seconds"]) == {str(2**power) for power in range(8)}

@@ -212,7 +212,7 @@ def choose_target(curves: Sequence[LossCurve], budget_steps: dict[int, float]) -
         ]
         best = [math.inf if each is None else each for each in found]
         losses.append(float(np.quantile(best, _SEEDS_REACHING, method="higher")))
-    reached = float(np.quantile(losses, _SIZES_REACHING, method="higher"))
+    reached = float(np.quantile(losses, _SIZES_REACHING, method="lower"))
     first = float(np.median([curve.losses[0] for curve in curves]))
     if not reached < first:
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Sequence
 from os import PathLike
 
@@ -14,6 +15,7 @@ from typegrad.benchmark.problem import BuildNetwork, Problem, prepare_problem
 from typegrad.benchmark.report import BatchSizeReport, operations_per_example
 from typegrad.benchmark.settings import LearningRateRule, Settings, check_settings
 from typegrad.benchmark.state_file import Store
+from typegrad.benchmark.step_timing import Clock
 from typegrad.fit_data import Examples
 from typegrad.optimizers import Optimizer
 
@@ -41,6 +43,7 @@ def batch_sizes(
     processes: int = 1,
     state: str | PathLike[str] | None = None,
     resume: bool = False,
+    clock: Clock = time.perf_counter,
     listener: Listener | None = None,
 ) -> BatchSizeReport:
     """Measure which batch size trains a network best.
@@ -91,6 +94,9 @@ def batch_sizes(
         can be continued with the same arguments and ``resume=True``.
     resume
         Whether to go on with what that file has. If there is none, it begins.
+    clock
+        Measures the steps. On a busy machine, ``time.process_time`` leaves out the time in which
+        other programs ran; use it with one thread, since it adds up those of all threads.
     listener
         Told how far the benchmark is, after every cell.
 
@@ -102,8 +108,9 @@ def batch_sizes(
     Raises
     ------
     ValueError, TypeError
-        If an argument is not allowed, a contestant cannot train this network, or the
-        optimizer has a schedule or no batches.
+        If an argument is not allowed, or the optimizer has a schedule or no batches.
+    ContestantError
+        If a contestant cannot train this network; it is a TypeError.
     MissingExtraError
         If a contestant is not installed.
     ShapeError, DTypeError, DataError
@@ -146,14 +153,15 @@ def batch_sizes(
         budget_seconds=budget_seconds,
         processes=processes,
     )
-    _check_target(settings, problem)
+    check_target(settings, problem)
     machine = describe_machine()
-    identity = {**problem.fingerprint(), **settings.identity()}
-    campaign = Campaign(problem, settings, Store(state, identity, resume=resume), listener)
+    identity = {**problem.fingerprint(), **settings.identity(), "clock": _name(clock)}
+    store = Store(state, identity, resume=resume)
+    campaign = Campaign(problem, settings, store, clock, listener)
     campaign.run()
     network = problem.build_network(0)
     return BatchSizeReport(
-        arguments={**settings.to_dict(), "split_seed": split_seed},
+        arguments={**settings.to_dict(), "split_seed": split_seed, "clock": _name(clock)},
         problem={
             **problem.fingerprint(),
             "training rows": len(problem.training),
@@ -171,7 +179,12 @@ def batch_sizes(
     )
 
 
-def _check_target(settings: Settings, problem: Problem) -> None:
+def _name(clock: Clock) -> str:
+    return getattr(clock, "__name__", None) or str(clock)
+
+
+def check_target(settings: Settings, problem: Problem) -> None:
+    """Raise ValueError if the target is reached before the first step."""
     if settings.target is None:
         return
     first = validation_loss(problem.build_network(settings.seeds[0]), problem)

@@ -34,6 +34,7 @@ from typegrad.benchmark.measurements import Measurements
 from typegrad.benchmark.problem import Problem
 from typegrad.benchmark.settings import Settings
 from typegrad.benchmark.state_file import Store
+from typegrad.benchmark.step_timing import Clock
 from typegrad.benchmark.timing_session import TimingSession
 
 TIMING_SHARE, CURVE_SHARE, SEARCH_SHARE, FURTHER_SHARE = 0.04, 0.45, 0.25, 0.35
@@ -48,14 +49,16 @@ SEEDS_AT_A_TIME = 5
 CLOSE = 1.05
 """Ratio to the fastest size's time that is as good as it."""
 
-FEWEST_STEPS = 5
+FEWEST_STEPS, FEWEST_SEEDS = 5, 2
+"""Of a curve, and of a size, however late it is."""
+
 SEARCH_CURVES = 5
 """Curves that a search of one learning rate takes, about."""
 
 _LATE_FOR_SEEDS, _LATE = 1.3, 1.8
 """Times the budget after which no seed for all sizes, and no further seed, is begun."""
 
-_LATE_CURVE = 4.0
+_LATE_CURVE = 10.0
 """Times a curve's share of the budget after which it is cut short."""
 
 _TELLING = 0.15
@@ -98,12 +101,19 @@ class Campaign:
         What is to be measured.
     store
         Gets what is measured, and may have some of it already.
+    clock
+        Measures the steps.
     listener
         Hears of every cell.
     """
 
     def __init__(
-        self, problem: Problem, settings: Settings, store: Store, listener: Listener | None = None
+        self,
+        problem: Problem,
+        settings: Settings,
+        store: Store,
+        clock: Clock = time.perf_counter,
+        listener: Listener | None = None,
     ) -> None:
         self.problem = problem
         self.settings = settings
@@ -111,6 +121,7 @@ class Campaign:
         self.target = settings.target
         self.rates: dict[int, float] = {}
         self.notes: list[str] = []
+        self._clock = clock
         self._listener = listener
         self._budget = settings.budget_seconds * settings.processes
         self._left = settings.budget_seconds
@@ -143,9 +154,10 @@ class Campaign:
         if self.target is None:
             budgets = {size: float(steps) for size, steps in self.measured.step_budgets.items()}
             self.target = choose_target(self.measured.curves, budgets)
-        if self.target is not None:
-            self._train_further(self.target)
+        # The second session ends a benchmark: one that is resumed then is not to go on.
         if self.measured.sessions < SESSIONS:
+            if self.target is not None:
+                self._train_further(self.target)
             self._tell("timing steps again", 1, SESSIONS)
             session = session or self._new_session()
             self.store.add(session.measure(seconds))
@@ -153,7 +165,8 @@ class Campaign:
         self._tell("done", 1, 1)
 
     def _new_session(self) -> TimingSession:
-        return TimingSession(self.problem, self.settings.engines, self.settings.batch_sizes)
+        settings = self.settings
+        return TimingSession(self.problem, settings.engines, settings.batch_sizes, self._clock)
 
     def _step_budgets(self, measured: Measurements) -> dict[int, int]:
         budgets = {}
@@ -217,7 +230,7 @@ class Campaign:
         settings = self.settings
         share = CURVE_SHARE * settings.budget_seconds / len(settings.seeds)
         for number, seed in enumerate(settings.seeds):
-            if self._late(_LATE_FOR_SEEDS):
+            if number >= FEWEST_SEEDS and self._late(_LATE_FOR_SEEDS):
                 self.notes.append(
                     f"Only {number} of {len(settings.seeds)} seeds were trained: the machine takes "
                     f"longer than {settings.budget_seconds:g} s for them, probably because other "

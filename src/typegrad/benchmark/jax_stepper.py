@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from typegrad.benchmark.problem import Problem
-from typegrad.benchmark.translation import Translation, translate
+from typegrad.benchmark.translation import ContestantError, Translation, translate
 from typegrad.layers import Dense
 from typegrad.losses import HuberLoss, Loss, MAELoss
 from typegrad.operations.activations import (
@@ -52,7 +52,7 @@ class JaxStepper:
 
     Raises
     ------
-    TypeError
+    ContestantError
         If there is no counterpart of a layer, the loss or the optimizer, or the network is not
         of float32.
     """
@@ -62,7 +62,7 @@ class JaxStepper:
     def __init__(self, problem: Problem, learning_rate: float = 0.0) -> None:
         data = problem.training
         if data.inputs.dtype != np.float32:
-            raise TypeError(
+            raise ContestantError(
                 f"engine 'jax' computes in float32, and the network is {data.inputs.dtype}: build "
                 "it with dtype=float32, or leave 'jax' out of the engines"
             )

@@ -19,7 +19,7 @@ from typegrad.types import FloatDType, Vector
 REFERENCE_SIZE = 384
 """Rows and columns of the matrices whose product is the reference workload."""
 
-_REPEATS = 8
+_REPEATS = 4
 
 NOISY_SPREAD = 0.15
 """Distance of the quartiles of the reference's times, relative to their median, that is noise."""

@@ -82,7 +82,7 @@ def make_stepper(problem: Problem, engine: str) -> Stepper:
 
     Raises
     ------
-    TypeError
+    ContestantError
         If a contestant has no counterpart of a layer, loss or optimizer; names it.
     """
     if engine in CONTESTANTS:

@@ -48,7 +48,7 @@ class TorchStepper:
 
     Raises
     ------
-    TypeError
+    ContestantError
         If there is no counterpart of a layer, the loss or the optimizer.
     """
 

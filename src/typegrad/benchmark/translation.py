@@ -7,10 +7,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from typegrad.benchmark.problem import Problem
+from typegrad.errors import TypegradError
 from typegrad.layers import Activation, Dense, Layer
 from typegrad.losses import HuberLoss, Loss, MAELoss, MSELoss
 from typegrad.operations.base import ElementwiseOperation
 from typegrad.optimizers import SGD, Adam, AdamW, Optimizer
+
+
+class ContestantError(TypegradError, TypeError):
+    """Another library has no counterpart of what typegrad trains."""
+
 
 _OPTIMIZERS = (SGD, Adam, AdamW)
 _LOSSES = (MSELoss, MAELoss, HuberLoss)
@@ -52,7 +58,7 @@ def translate(
 
     Raises
     ------
-    TypeError
+    ContestantError
         If there is no counterpart of a layer, the loss or the optimizer; names it.
     """
     network = problem.build_network(0)
@@ -64,16 +70,18 @@ def translate(
         if isinstance(part, ElementwiseOperation):
             found[place] = activation(part)
             if found[place] is None:
-                raise TypeError(_refusal(library, f"the activation {part}"))
+                raise ContestantError(_refusal(library, f"the activation {part}"))
     if type(network.loss) not in _LOSSES:
         names = ", ".join(kind.__name__ for kind in _LOSSES)
-        raise TypeError(_refusal(library, f"the loss {network.loss}", names))
+        raise ContestantError(_refusal(library, f"the loss {network.loss}", names))
     optimizer = problem.optimizer
     if type(optimizer) not in _OPTIMIZERS or getattr(optimizer, "amsgrad", False):
         names = ", ".join(f"{kind.__name__}" for kind in _OPTIMIZERS)
-        raise TypeError(_refusal(library, f"the optimizer {optimizer}", f"{names} (no amsgrad)"))
+        raise ContestantError(
+            _refusal(library, f"the optimizer {optimizer}", f"{names} (no amsgrad)")
+        )
     if problem.training.weights is not None:
-        raise TypeError(_refusal(library, "sample_weight"))
+        raise ContestantError(_refusal(library, "sample_weight"))
     return Translation(tuple(parts), found, network.loss, optimizer)
 
 
@@ -83,7 +91,7 @@ def _split(library: str, index: int, layer: Layer) -> list[Dense | ElementwiseOp
     if isinstance(layer, Activation):
         return [layer.operation]
     what = f"layer {index}, {layer}"
-    raise TypeError(_refusal(library, what, "Dense layers and activations"))
+    raise ContestantError(_refusal(library, what, "Dense layers and activations"))
 
 
 def _refusal(library: str, what: str, expected: str | None = None) -> str:

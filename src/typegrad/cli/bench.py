@@ -6,7 +6,7 @@ import argparse
 import time
 from pathlib import Path
 
-from typegrad.benchmark.batch_sizes import batch_sizes
+from typegrad.benchmark.batch_sizes import batch_sizes, check_target
 from typegrad.benchmark.campaign import ProgressReport
 from typegrad.benchmark.problem import prepare_problem
 from typegrad.benchmark.recommendation import check_objective
@@ -67,7 +67,7 @@ def run_bench(options: argparse.Namespace) -> int:
             "budget_seconds": options.budget_seconds,
             "processes": options.processes,
         }
-        check_settings(len(problem.training), **arguments)
+        check_target(check_settings(len(problem.training), **arguments), problem)
     except (ValueError, TypeError) as error:
         raise CommandError(str(error)) from error
     try:
@@ -79,6 +79,7 @@ def run_bench(options: argparse.Namespace) -> int:
             validation_data=prepared.validation_data,
             state=None if folder is None else folder / "state.jsonl",
             resume=given.get("resume", False),
+            clock=time.process_time if options.processor_time else time.perf_counter,
             listener=None if quiet else ProgressLines(),
             **arguments,
         )

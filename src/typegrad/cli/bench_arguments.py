@@ -53,6 +53,9 @@ def _add_measuring_options(group: Any) -> None:
         help="time for everything, about")  # fmt: skip
     add("--processes", type=values.count, default=1, metavar="N",
         help="trainings beside one another; times are taken while none runs")  # fmt: skip
+    add("--processor-time", action="store_true",
+        help="count the time that steps run, not that in which they wait for a core: for a busy "
+        "machine, with OMP_NUM_THREADS=1 in the environment")  # fmt: skip
     add("--objective", choices=get_args(Objective), default="time", metavar="NAME",
         help=f"what to recommend a size for: one of {', '.join(get_args(Objective))}")  # fmt: skip
 
