@@ -195,8 +195,9 @@ class LearningRateReport:
         found = self.suggestions[np.isfinite(self.suggestions)]
         if 2 * found.size <= len(self.seeds):
             return math.nan, math.nan, math.nan
+        low, high = float(found.min()), float(found.max())
         median = math.exp(float(np.median(np.log(found))))
-        return median, float(found.min()), float(found.max())
+        return min(max(median, low), high), low, high
 
     def _shown_steps(self) -> npt.NDArray[np.int64]:
         decades = math.log10(self.rates[-1] / self.rates[0])

@@ -17,7 +17,7 @@ from typegrad.benchmark.table_network import prepare_table
 from typegrad.cli import INTERRUPTED
 from typegrad.cli.console import CommandError, complain, say
 from typegrad.cli.train import ATTRIBUTION, introduce, loss_of, read_data
-from typegrad.errors import DataError
+from typegrad.errors import DataError, MissingExtraError
 from typegrad.optimizers import Optimizer
 from typegrad.output_files import check_writable, write_whole
 from typegrad.tabular.options import OPTIMIZERS, make_optimizer
@@ -153,6 +153,15 @@ def _write(report: BatchSizeReport, text: str, folder: Path) -> None:
     write_whole(folder / "report.txt", (text + "\n").encode())
     report.to_json(folder / "report.json")
     report.to_csv(folder / "report.csv")
+    files = [folder / name for name in ("report.txt", "report.json", "report.csv")]
+    missing = ""
+    try:
+        report.to_html(folder / "report.html")
+        files += [folder / "report.html", *report.save_figures(folder)]
+    except MissingExtraError as error:
+        missing = f"no page and no figures: {error}"
     say("")
-    for name in ("report.txt", "report.json", "report.csv"):
-        say(f"{folder / name}")
+    for file in files:
+        say(f"{file}")
+    if missing:
+        say(missing)
