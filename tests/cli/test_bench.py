@@ -11,6 +11,7 @@ import pytest
 
 from typegrad.benchmark import BatchSizeReport, timing_session
 from typegrad.cli import bench, main
+from typegrad.errors import MissingExtraError
 
 QUICK = (
     "--batch-sizes", "8,32", "--seeds", "2", "--most-seeds", "2", "--budget-seconds", "1",
@@ -50,8 +51,10 @@ def test_without_data_it_benchmarks_concrete(capsys: pytest.CaptureFixture[str])
     assert re.search(r"^(Take batch size (8|32): fastest|No size)", printed, re.MULTILINE)
     assert "824 training rows, 206 validation rows" in printed
     folder = Path("out/concrete")
-    names = ["report.csv", "report.json", "report.txt", "state.jsonl"]
-    assert sorted(file.name for file in folder.iterdir()) == names
+    names = {"report.csv", "report.html", "report.json", "report.txt", "state.jsonl"}
+    written = {file.name for file in folder.iterdir()}
+    assert names < written
+    assert {Path(name).suffix for name in written - names} == {".png"}
     report = BatchSizeReport.from_json(folder / "report.json")
     assert report.batch_sizes == (8, 32)
     # A quarter of the largest rate of the schedule that `typegrad train` has.
@@ -59,8 +62,8 @@ def test_without_data_it_benchmarks_concrete(capsys: pytest.CaptureFixture[str])
     assert (folder / "report.txt").read_text() in printed
     with (folder / "report.csv").open() as stream:
         assert [row["batch_size"] for row in csv.DictReader(stream)] == ["8", "32"]
-    assert printed.endswith("out/concrete/report.txt\nout/concrete/report.json\n"
-                            "out/concrete/report.csv\n")  # fmt: skip
+    for name in written - {"state.jsonl"}:
+        assert f"\nout/concrete/{name}\n" in printed
 
 
 def test_on_a_file_with_options(capsys: pytest.CaptureFixture[str]) -> None:
@@ -103,6 +106,18 @@ def test_an_interrupted_benchmark_is_resumed(
         patch.setattr(bench.ProgressLines, "__call__", interrupt)
         assert main(["bench", *QUICK]) == 130
     assert "interrupted; nothing was written" in capsys.readouterr().err
+
+
+def test_without_matplotlib_there_is_no_page(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(*_: Any) -> None:
+        raise MissingExtraError("Plotting needs matplotlib")
+
+    monkeypatch.setattr(BatchSizeReport, "to_html", missing)
+    assert main(["bench", *QUICK, "--output", "out", "--quiet"]) == 0
+    assert "\nno page and no figures: Plotting needs matplotlib\n" in capsys.readouterr().out
+    assert not Path("out/report.html").exists()
 
 
 WRONG = [

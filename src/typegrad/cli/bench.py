@@ -17,7 +17,7 @@ from typegrad.benchmark.table_network import prepare_table
 from typegrad.cli import INTERRUPTED
 from typegrad.cli.console import CommandError, complain, say
 from typegrad.cli.train import ATTRIBUTION, introduce, loss_of, read_data
-from typegrad.errors import DataError
+from typegrad.errors import DataError, MissingExtraError
 from typegrad.optimizers import Optimizer
 from typegrad.output_files import check_writable, write_whole
 from typegrad.tabular.options import OPTIMIZERS, make_optimizer
@@ -153,6 +153,12 @@ def _write(report: BatchSizeReport, text: str, folder: Path) -> None:
     write_whole(folder / "report.txt", (text + "\n").encode())
     report.to_json(folder / "report.json")
     report.to_csv(folder / "report.csv")
+    written = [folder / name for name in ("report.txt", "report.json", "report.csv")]
     say("")
-    for name in ("report.txt", "report.json", "report.csv"):
-        say(f"{folder / name}")
+    try:
+        report.to_html(folder / "report.html")
+        written += [folder / "report.html", *report.save_figures(folder)]
+    except MissingExtraError as error:
+        say(f"no page and no figures: {error}")
+    for file in written:
+        say(f"{file}")
