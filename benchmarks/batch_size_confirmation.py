@@ -74,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.processor_time and options.threads != 1:
         parser.error("--processor-time adds up all threads: it needs --threads 1")
     if options.smoke:
-        options.repetitions, options.budget_seconds, options.rows = 1, 1.0, 200
+        options.repetitions, options.budget_seconds, options.rows = 1, 4.0, 200
         options.fresh_seeds = 2
     # Without a core of their own: on a busy machine the system finds a free one.
     os.environ.update(dict.fromkeys(BLAS_VARIABLES, str(options.threads)))

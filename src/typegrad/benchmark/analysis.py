@@ -32,8 +32,8 @@ _LEAST_STEPS = 0.001
 _MARGIN = 0.02
 """Share of the way from the first loss down to the best that a chosen target is above it."""
 
-_SHARE_OF_TIME = 0.5
-"""Share of the time budget within which a chosen target is to be reached."""
+_SHARES_OF_TIME = (0.5, 1.0)
+"""Shares of the time budget within which a chosen target is to be reached."""
 
 _SIZES_REACHING, _SEEDS_REACHING = 0.6, 0.75
 """Shares of the sizes, and of the seeds of each, that a chosen target is to be reached by."""
@@ -187,10 +187,10 @@ def full_curves(curves: Sequence[LossCurve], batch_size: int) -> list[LossCurve]
 def choose_target(curves: Sequence[LossCurve], budget_steps: dict[int, float]) -> float | None:
     """Choose a validation loss that most sizes reach well within their time.
 
-    For each size, the best smoothed loss within half the time is found for each seed, and the
-    one that three quarters of the seeds reach; of these losses, again the one that three fifths
-    of the sizes reach. The target is above it by 2 % of the way down from the first loss, since
-    nearly level curves cross a line by chance.
+    For each size, the best smoothed loss within half the time (within all of it, should that be
+    too short) is found for each seed, and the one that three quarters of the seeds reach; of these
+    losses, again the one that three fifths of the sizes reach. The target is above it by 2 % of
+    the way down from the first loss, since nearly level curves cross a line by chance.
 
     Parameters
     ----------
@@ -204,19 +204,22 @@ def choose_target(curves: Sequence[LossCurve], budget_steps: dict[int, float]) -
     float or None
         None if no curve has come below its first loss.
     """
-    losses = []
-    for size, budget in budget_steps.items():
-        found = [
-            best_loss(curve.steps, curve.losses, _SHARE_OF_TIME * budget)
-            for curve in full_curves(curves, size)
-        ]
-        best = [math.inf if each is None else each for each in found]
-        losses.append(float(np.quantile(best, _SEEDS_REACHING, method="higher")))
-    reached = float(np.quantile(losses, _SIZES_REACHING, method="lower"))
     first = float(np.median([curve.losses[0] for curve in curves]))
-    if not reached < first:
-        return None
-    return reached + _MARGIN * (first - reached)
+    for share in _SHARES_OF_TIME:
+        losses = [
+            _reached_by_most_seeds(full_curves(curves, size), share * budget)
+            for size, budget in budget_steps.items()
+        ]
+        reached = float(np.quantile(losses, _SIZES_REACHING, method="lower"))
+        if reached < first:
+            return reached + _MARGIN * (first - reached)
+    return None
+
+
+def _reached_by_most_seeds(curves: Sequence[LossCurve], max_steps: float) -> float:
+    found = [best_loss(curve.steps, curve.losses, max_steps) for curve in curves]
+    best = [math.inf if each is None else each for each in found]
+    return float(np.quantile(best, _SEEDS_REACHING, method="higher"))
 
 
 def _log_steps(steps: Iterable[float]) -> Vector:

@@ -153,15 +153,12 @@ def _write(report: BatchSizeReport, text: str, folder: Path) -> None:
     write_whole(folder / "report.txt", (text + "\n").encode())
     report.to_json(folder / "report.json")
     report.to_csv(folder / "report.csv")
-    files = [folder / name for name in ("report.txt", "report.json", "report.csv")]
-    missing = ""
+    written = [folder / name for name in ("report.txt", "report.json", "report.csv")]
+    say("")
     try:
         report.to_html(folder / "report.html")
-        files += [folder / "report.html", *report.save_figures(folder)]
+        written += [folder / "report.html", *report.save_figures(folder)]
     except MissingExtraError as error:
-        missing = f"no page and no figures: {error}"
-    say("")
-    for file in files:
+        say(f"no page and no figures: {error}")
+    for file in written:
         say(f"{file}")
-    if missing:
-        say(missing)

@@ -64,8 +64,8 @@ def _add_output_options(group: Any) -> None:
     add = group.add_argument
     unset = argparse.SUPPRESS
     add("--output", metavar="DIR", default=unset,
-        help="folder for report.txt, report.json, report.csv, and state.jsonl, which --resume "
-        "goes on from; it is made if it is missing")  # fmt: skip
+        help="folder for the report as page, text, JSON and CSV, its figures, and state.jsonl, "
+        "which --resume goes on from; it is made if it is missing")  # fmt: skip
     add("--resume", action="store_true", default=unset,
         help="go on with a benchmark that was stopped")  # fmt: skip
     add("--quiet", action="store_true", default=unset, help="print the report alone")
