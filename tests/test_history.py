@@ -58,6 +58,8 @@ def test_dict_is_strict_json() -> None:
         "stop_reason": "converged",
         "best_epoch": 2,
         "notes": ["x converted"],
+        "batch_size": None,
+        "batch_choice": None,
         "epoch": [1, 2],
         "training_loss": [4.0, 2.0],
         "validation_loss": [None, 3.0],

@@ -17,6 +17,7 @@ from typegrad.callbacks import Callback, EpochEnd
 from typegrad.operations import ElementwiseOperation, Parameter
 from typegrad.optimizers import BaseOptimizer
 from typegrad.serialization import Checkpoint, load, load_checkpoint, save
+from typegrad.serialization.models import describe_history, restore_history
 from typegrad.serialization.values import Encoder, built_in_definitions
 from typegrad.tabular import TableModel, train_table
 from typegrad.types import Array, Shape
@@ -452,3 +453,32 @@ def test_saving_needs_safetensors(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setitem(__import__("sys").modules, "safetensors", None)
     with pytest.raises(tg.MissingExtraError, match="Loading a model needs safetensors"):
         load(tmp_path / "m")
+
+
+def test_the_choice_of_a_batch_size_is_kept(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).normal(size=(100, 2))
+    network = tg.NeuralNetwork(tg.Dense(2, 1), loss=tg.MSELoss(), seed=0)
+    trainer = tg.Trainer(network, tg.SGD(0.01))
+    history = trainer.fit(x, x[:, :1], epochs=2, batch_size="auto", seed=0)
+    tg.save(network, tmp_path / "m.safetensors", history=history)
+    restored = tg.load_checkpoint(tmp_path / "m.safetensors").history
+    assert restored is not None
+    assert restored.batch_choice is not None
+    assert restored.batch_size == history.batch_size
+    assert restored.batch_choice == history.batch_choice
+
+
+def test_a_history_without_a_batch_size_is_read() -> None:
+    """As files have it that were written before it was recorded."""
+    described = describe_history(tg.History(seed=0))
+    del described["batch_size"], described["batch_choice"]
+    assert restore_history(described) == tg.History(seed=0)
+
+
+@pytest.mark.parametrize("choice", [3, {}, {"batch_size": "many"}, []])
+def test_a_wrong_choice_of_a_batch_size(choice: Any) -> None:
+    described = {**describe_history(tg.History(seed=0)), "batch_choice": choice}
+    with pytest.raises(
+        tg.FileFormatError, match=r"^the history has a wrong choice of batch size: "
+    ):
+        restore_history(described)

@@ -13,10 +13,12 @@ from typegrad._exports import EXPORTS, SUBMODULES
 from typegrad._version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from typegrad import benchmark as benchmark
     from typegrad import datasets as datasets
     from typegrad import initializers as initializers
     from typegrad import metrics as metrics
     from typegrad.autodiff import *  # noqa: F403
+    from typegrad.batch_choice import *  # noqa: F403
     from typegrad.callbacks import *  # noqa: F403
     from typegrad.data import *  # noqa: F403
     from typegrad.dimensions import *  # noqa: F403
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from typegrad.layers import *  # noqa: F403
     from typegrad.losses import *  # noqa: F403
     from typegrad.network import *  # noqa: F403
+    from typegrad.noise_scale import *  # noqa: F403
     from typegrad.numerical import *  # noqa: F403
     from typegrad.operations import *  # noqa: F403
     from typegrad.optimizers import *  # noqa: F403

@@ -5,7 +5,7 @@ A test compares them with the ``__all__`` of each module.
 
 from __future__ import annotations
 
-SUBMODULES = ("datasets", "initializers", "metrics")
+SUBMODULES = ("benchmark", "datasets", "initializers", "metrics")
 """Modules that are public as they are: ``typegrad.initializers.HeNormal``."""
 
 EXPORTS: dict[str, tuple[str, ...]] = {
@@ -24,6 +24,7 @@ EXPORTS: dict[str, tuple[str, ...]] = {
         "value_and_grad",
         "vjp",
     ),
+    "typegrad.batch_choice": ("BatchChoice",),
     "typegrad.callbacks": (
         "Callback",
         "EarlyStopping",
@@ -92,6 +93,11 @@ EXPORTS: dict[str, tuple[str, ...]] = {
         "QuantileLoss",
     ),
     "typegrad.network": ("NeuralNetwork",),
+    "typegrad.noise_scale": (
+        "NoiseScale",
+        "gradient_noise_scale",
+        "two_batch_noise_scale",
+    ),
     "typegrad.numerical": (
         "numerical_derivative",
         "numerical_gradient",

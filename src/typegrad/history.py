@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from typegrad.batch_choice import BatchChoice
 from typegrad.errors import import_extra
 from typegrad.types import IntArray, Vector
 
@@ -75,6 +76,10 @@ class History:
         Of data order, split and masks: the same seed gives the same training.
     notes : list of str
         What was decided on the way: the engine, conversions of the data.
+    batch_size : int or None
+        Rows that passed through the network at a time.
+    batch_choice : BatchChoice or None
+        Why so many, where ``batch_size="auto"`` was asked for.
     """
 
     seed: int
@@ -82,6 +87,8 @@ class History:
     stop_reason: str = "finished"
     best_epoch: int | None = None
     notes: list[str] = field(default_factory=list)
+    batch_size: int | None = None
+    batch_choice: BatchChoice | None = None
 
     def __len__(self) -> int:
         return len(self.records)
@@ -134,6 +141,8 @@ class History:
             "stop_reason": self.stop_reason,
             "best_epoch": self.best_epoch,
             "notes": list(self.notes),
+            "batch_size": self.batch_size,
+            "batch_choice": None if self.batch_choice is None else self.batch_choice.to_dict(),
             **{
                 name: [value if math.isfinite(value) else None for value in column.tolist()]
                 for name, column in self._columns().items()

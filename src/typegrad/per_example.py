@@ -54,7 +54,7 @@ def per_example_gradients(network: NeuralNetwork, x: Array, y: Array) -> dict[st
     {'0.weight': (5, 3, 2), '0.bias': (5, 2)}
     """
     gradients: dict[str, Array] = {}
-    for name, layer, inputs, deltas in _dense_parts(network, x, y):
+    for name, layer, inputs, deltas in dense_parts(network, x, y):
         gradients[f"{name}.weight"] = inputs[:, :, None] * deltas[:, None, :]
         if layer.bias is not None:
             gradients[f"{name}.bias"] = deltas
@@ -79,16 +79,24 @@ def per_example_gradient_norms(network: NeuralNetwork, x: Array, y: Array) -> Ve
     (5,)
     """
     squares: Vector = np.zeros(len(x), network.dtype)
-    for _, layer, inputs, deltas in _dense_parts(network, x, y):
+    for _, layer, inputs, deltas in dense_parts(network, x, y):
         bias = 0.0 if layer.bias is None else 1.0
-        squares = squares + (_row_squares(inputs) + bias) * _row_squares(deltas)
+        squares = squares + (row_squares(inputs) + bias) * row_squares(deltas)
     return np.sqrt(squares)
 
 
-def _dense_parts(
+def dense_parts(
     network: NeuralNetwork, x: Array, y: Array
 ) -> Iterator[tuple[str, Dense, Matrix, Matrix]]:
-    """For each Dense layer, the last first: name, layer, its inputs and its deltas."""
+    """For each Dense layer, the last first: name, layer, its inputs and its deltas.
+
+    Inputs are (n, in_features) and deltas (n, out_features), of each example's own loss.
+
+    Raises
+    ------
+    TypeError
+        If the network has other layers.
+    """
     for layer in network.layers:
         _check_layer(layer)
     steps: list[tuple[int, Layer, Any, tuple[Array, ...], Array]] = []
@@ -116,20 +124,29 @@ def _parameters(operation: Any) -> tuple[Parameter, ...]:
     return parameters
 
 
-def _check_layer(layer: Layer) -> None:
-    """Require that examples do not mix, and that parameters are those of Dense layers."""
+def has_formula(network: NeuralNetwork) -> bool:
+    """Whether a network is one that this module takes."""
+    return all(_is_supported(layer) for layer in network.layers)
+
+
+def _is_supported(layer: Layer) -> bool:
+    """Whether examples do not mix, and parameters are those of Dense layers."""
     mixes = any(
         isinstance(operation, Softmax) and operation.axis in (0, -2)
         for operation in layer.operations
     )
-    if mixes or not isinstance(layer, Dense | Activation | Flatten):
+    return not mixes and isinstance(layer, Dense | Activation | Flatten)
+
+
+def _check_layer(layer: Layer) -> None:
+    if not _is_supported(layer):
         raise TypeError(
             f"per-example gradients: {layer} is not supported; "
             "expected Dense layers and element-wise activations"
         )
 
 
-def _row_squares(rows: Matrix) -> Vector:
+def row_squares(rows: Matrix) -> Vector:
     """Squared Euclidean norm of each row."""
     squares: Vector = np.einsum("ij,ij->i", rows, rows)
     return squares

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["plot_fit", "plot_history", "plot_predictions", "save_figure"]
 
 _TRAINING, _VALIDATION, _ACCENT = "#4477aa", "#ee6677", "#333333"
-_GRID = "#dddddd"
+GRID = "#dddddd"
 _DPI = 150
 _LOG_RANGE = 10.0
 """A loss that falls by more than this factor is drawn on a logarithmic axis."""
@@ -47,7 +47,7 @@ def plot_history(history: History) -> Figure:
     MissingExtraError
         If matplotlib is not installed.
     """
-    figure = _new_figure(6.4, 4.2)
+    figure = new_figure(6.4, 4.2)
     _draw_losses(figure.add_subplot(), history)
     return figure
 
@@ -74,7 +74,7 @@ def plot_predictions(
         If matplotlib is not installed.
     """
     pair = _columns(actual, predicted)
-    figure = _new_figure(4.8, 4.8)
+    figure = new_figure(4.8, 4.8)
     _draw_predictions(figure.add_subplot(), *pair, name)
     return figure
 
@@ -89,7 +89,7 @@ def plot_fit(
 ) -> Figure:
     """Draw `plot_history` and `plot_predictions` side by side."""
     pair = _columns(actual, predicted)
-    figure = _new_figure(10.4, 4.6)
+    figure = new_figure(10.4, 4.6)
     left, right = figure.subplots(1, 2, width_ratios=(1.25, 1.0))
     _draw_losses(left, history)
     _draw_predictions(right, *pair, name)
@@ -125,7 +125,7 @@ def figure_format(path: str | PathLike[str]) -> str:
         If matplotlib is not installed.
     """
     kind = Path(path).suffix.lower().removeprefix(".")
-    kinds: dict[str, str] = _new_figure(1, 1).canvas.get_supported_filetypes()
+    kinds: dict[str, str] = new_figure(1, 1).canvas.get_supported_filetypes()
     if kind not in kinds:
         raise DataError(
             f"{path}: pictures are written as {', '.join(sorted(kinds))}; "
@@ -134,7 +134,14 @@ def figure_format(path: str | PathLike[str]) -> str:
     return kind
 
 
-def _new_figure(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float) -> Figure:
+    """Make a figure of this size, in inches, that no window will show.
+
+    Raises
+    ------
+    MissingExtraError
+        If matplotlib is not installed.
+    """
     module = import_extra("matplotlib.figure", "plot", "Plotting")
     figure: Figure = module.Figure(figsize=(width, height), layout="constrained")
     return figure
@@ -179,7 +186,7 @@ def _draw_losses(axes: Axes, history: History) -> None:
     else:
         axes.locator_params(axis="x", integer=True)
     axes.legend(frameon=False)
-    _clean(axes)
+    clean_axes(axes)
 
 
 def _draw_predictions(axes: Axes, actual: Any, predicted: Any, name: str) -> None:
@@ -206,11 +213,12 @@ def _draw_predictions(axes: Axes, actual: Any, predicted: Any, name: str) -> Non
         transform=axes.transAxes,
         verticalalignment="top",
     )
-    _clean(axes)
+    clean_axes(axes)
 
 
-def _clean(axes: Axes) -> None:
-    axes.grid(color=_GRID, linewidth=0.6)
+def clean_axes(axes: Axes) -> None:
+    """Leave a light grid, and two of the four spines."""
+    axes.grid(color=GRID, linewidth=0.6)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from types import UnionType
 from typing import Any, Generic, overload
@@ -14,6 +14,13 @@ import numpy as np
 import numpy.typing as npt
 from typing_extensions import TypeVar
 
+from typegrad.batch_probe import (
+    PROBED_ROWS,
+    BatchSize,
+    ProbedTraining,
+    check_batch_size,
+    choose_batch_size,
+)
 from typegrad.callbacks import (
     Callback,
     EarlyStopping,
@@ -32,9 +39,10 @@ from typegrad.engines import (
     build_engine,
     check_engine_name,
 )
+from typegrad.engines.base import never
 from typegrad.errors import NumericalError
 from typegrad.evaluation import evaluate_network
-from typegrad.feeding import Examples, HeldSupply, Shuffle, check_shuffle, epoch_orders
+from typegrad.feeding import Examples, HeldSupply, Shuffle, Supply, check_shuffle, epoch_orders
 from typegrad.fit_data import FitData, given_examples, prepare, prepare_evaluation
 from typegrad.history import EpochRecord, History
 from typegrad.interrupts import DeferredInterrupt
@@ -170,7 +178,7 @@ class Trainer(Generic[NetworkT_co]):
         y: npt.ArrayLike | None = None,
         *,
         epochs: int,
-        batch_size: int = 32,
+        batch_size: BatchSize = 32,
         validation_data: Examples | Dataset | None = None,
         validation_split: float | None = None,
         sample_weight: npt.ArrayLike | None = None,
@@ -195,7 +203,11 @@ class Trainer(Generic[NetworkT_co]):
             epoch is one iteration.
         batch_size
             Rows that pass through the network at a time. The last batch of an epoch has
-            what is left; each row counts the same.
+            what is left; each row counts the same. ``"auto"`` lets a probe of a second or two
+            choose: it measures the gradient noise scale and how long steps take, and leaves
+            everything as it was; ``history.batch_choice`` and the notes say what it found. The
+            noise scale is a function of the seed. Times are not, so the choice may vary: to
+            repeat a training, give the ``batch_size`` of its history.
         validation_data
             ``(x, y)`` or ``(x, y, sample_weight)``, or a `Dataset`, to evaluate on.
         validation_split
@@ -243,7 +255,7 @@ class Trainer(Generic[NetworkT_co]):
             seed=_fresh_seed() if seed is None else check_count("seed", seed, at_least=0)
         )
         callbacks = _all_callbacks(self.callbacks, early_stopping, progress)
-        batch_size = check_count("batch_size", batch_size)
+        check_batch_size(batch_size, initial_epoch)
         evaluate_every = check_count("evaluate_every", evaluate_every)
         shuffle = check_shuffle(shuffle)
         data = prepare(
@@ -254,12 +266,13 @@ class Trainer(Generic[NetworkT_co]):
             seed=history.seed,
         )
         history.notes.extend(data.notes)
+        history.batch_size = self._rows_at_a_time(batch_size, data.training, epochs, history)
         run = _Run(
             self,
             data,
             history,
             epochs=epochs,
-            batch_size=batch_size,
+            batch_size=history.batch_size,
             shuffle=shuffle,
             evaluate_every=evaluate_every,
         )
@@ -278,6 +291,37 @@ class Trainer(Generic[NetworkT_co]):
         supply = prepare_evaluation(self.network, given_examples(x, y, sample_weight))
         result = evaluate_network(self.network, supply, self.metrics)
         return {"loss": result.loss, **result.metrics}
+
+    def step_settings(self, seed: int, should_stop: Callable[[], bool] = never) -> StepSettings:
+        """What a step does besides forward, backward and update; `seed` is of random masks."""
+        return StepSettings(
+            clip_norm=self.clip_norm,
+            clip_value=self.clip_value,
+            accumulation_steps=self.accumulation_steps,
+            mask_seed=seed,
+            should_stop=should_stop,
+        )
+
+    def _rows_at_a_time(
+        self, batch_size: BatchSize, data: Supply, epochs: int, history: History
+    ) -> int:
+        if batch_size != "auto":
+            return int(batch_size)
+        choice = choose_batch_size(
+            ProbedTraining(
+                self.network,
+                self.optimizer,
+                self.engine,
+                self.step_settings(history.seed),
+                data.some(PROBED_ROWS, history.seed),
+                len(data),
+                epochs,
+                history.seed,
+            )
+        )
+        history.batch_choice = choice
+        history.notes.append(f"batch size: {choice.batch_size}, chosen: {choice.reason}")
+        return choice.batch_size
 
 
 class _Run:
@@ -455,13 +499,7 @@ class _Run:
 
     def _build_engine(self) -> Engine:
         trainer = self.trainer
-        settings = StepSettings(
-            clip_norm=trainer.clip_norm,
-            clip_value=trainer.clip_value,
-            accumulation_steps=trainer.accumulation_steps,
-            mask_seed=self.history.seed,
-            should_stop=lambda: self.interrupt.requested,
-        )
+        settings = trainer.step_settings(self.history.seed, lambda: self.interrupt.requested)
         return build_engine(
             trainer.engine,
             trainer.network,

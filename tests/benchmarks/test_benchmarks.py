@@ -111,3 +111,13 @@ def test_growth_measures_rows_and_callbacks(tmp_path: Path) -> None:
     for each in content["growth"] + content["steps"]:
         assert len(each["seconds"]) == 2
         assert min(each["seconds"]) > 0
+
+
+def test_batch_size_confirmation_counts_confirmed_recommendations(tmp_path: Path) -> None:
+    file = tmp_path / "result.json"
+    printed = run("batch_size_confirmation.py", "--smoke", "--data", "concrete", "--json", file)
+    assert "recommendations confirmed with other seeds" in printed
+    (verdict,) = json.loads(file.read_text())["verdicts"]
+    assert verdict["ratio"] >= 1.0
+    assert f"concrete  {int(verdict['ratio'] <= 1.1)} of 1" in printed
+    assert set(verdict["seconds"]) == {str(2**power) for power in range(8)}

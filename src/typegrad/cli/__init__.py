@@ -1,4 +1,4 @@
-"""The command ``typegrad``: train, predict, evaluate, info, check."""
+"""The command ``typegrad``: train, predict, evaluate, info, bench, check."""
 
 from __future__ import annotations
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from typegrad._version import __version__
+from typegrad.cli import values
+from typegrad.cli.bench_arguments import add_bench_options
 from typegrad.cli.console import CommandError
 from typegrad.layers import ACTIVATIONS
 from typegrad.tabular.options import LOSSES, OPTIMIZERS, SCHEDULES
@@ -36,6 +37,7 @@ def build_parser() -> Parser:
     _add_evaluate(commands)
     _add_info(commands)
     _add_check(commands)
+    _add_bench(commands)
     return parser
 
 
@@ -47,6 +49,18 @@ def _add_train(commands: Any) -> None:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     data = train.add_argument_group("data")
+    _add_data_options(data)
+    add = data.add_argument
+    add("--validation", type=values.share, default=0.1, metavar="SHARE",
+        help="share of the rows left by the test rows")  # fmt: skip
+    add("--test", type=values.share, default=0.2, metavar="SHARE",
+        help="share of all rows, for the last figures")  # fmt: skip
+    _add_network_options(train.add_argument_group("network"))
+    _add_training_options(train.add_argument_group("training"))
+    _add_output_options(train.add_argument_group("output"))
+
+
+def _add_data_options(data: Any) -> None:
     data.add_argument(
         "data",
         metavar="DATA",
@@ -73,25 +87,24 @@ def _add_train(commands: Any) -> None:
     _add_delimiter(data)
     add("--categories", choices=("onehot", "embedding"), default="onehot",
         help="columns of 0 and 1, or trained vectors")  # fmt: skip
-    add("--validation", type=_share, default=0.1, metavar="SHARE",
-        help="share of the rows left by the test rows")  # fmt: skip
-    add("--test", type=_share, default=0.2, metavar="SHARE",
-        help="share of all rows, for the last figures")  # fmt: skip
-    _add_network_options(train.add_argument_group("network"))
-    _add_training_options(train.add_argument_group("training"))
-    _add_output_options(train.add_argument_group("output"))
 
 
 def _add_network_options(group: Any) -> None:
     add = group.add_argument
-    add("--hidden", type=_widths, default="64,64", metavar="N,N", help="widths of hidden layers")
+    add(
+        "--hidden",
+        type=values.widths,
+        default="64,64",
+        metavar="N,N",
+        help="widths of hidden layers",
+    )
     add("--activation", choices=tuple(ACTIVATIONS), default="relu", metavar="NAME",
         help=f"one of {', '.join(ACTIVATIONS)}")  # fmt: skip
-    add("--dropout", type=_share, default=0.0, metavar="RATE",
+    add("--dropout", type=values.share, default=0.0, metavar="RATE",
         help="after each hidden layer")  # fmt: skip
     add("--loss", choices=tuple(LOSSES), default="mse", metavar="NAME",
         help=f"one of {', '.join(LOSSES)}")  # fmt: skip
-    add("--quantiles", type=_quantiles, metavar="Q,Q", default=argparse.SUPPRESS,
+    add("--quantiles", type=values.quantiles, metavar="Q,Q", default=argparse.SUPPRESS,
         help="for --loss quantile, ascending (default: 0.1,0.5,0.9)")  # fmt: skip
     add("--dtype", choices=("float32", "float64"), default="float32", help="of the network")
 
@@ -101,22 +114,29 @@ def _add_training_options(group: Any) -> None:
     unset = argparse.SUPPRESS
     add("--optimizer", choices=tuple(OPTIMIZERS), default="adamw", metavar="NAME",
         help=f"one of {', '.join(OPTIMIZERS)}")  # fmt: skip
-    add("--learning-rate", type=_positive, default=unset, metavar="RATE",
+    add("--learning-rate", type=values.positive, default=unset, metavar="RATE",
         help="largest rate of the schedule (default: what suits the optimizer)")  # fmt: skip
     add("--schedule", choices=tuple(SCHEDULES), default=unset, metavar="NAME",
         help=f"of the learning rate: one of {', '.join(SCHEDULES)} (default: one_cycle; "
         "constant for adadelta and lbfgs)")  # fmt: skip
-    add("--weight-decay", type=_not_negative, default=unset, metavar="X",
+    add("--weight-decay", type=values.not_negative, default=unset, metavar="X",
         help="(default: what suits the optimizer)")  # fmt: skip
-    add("--clip-norm", type=_positive, default=unset, metavar="X",
+    add("--clip-norm", type=values.positive, default=unset, metavar="X",
         help="scale gradients down to this norm (default: no clipping)")  # fmt: skip
-    add("--epochs", type=_count, default=80, metavar="N", help="passes through the data")
-    add("--batch-size", type=_count, default=unset, metavar="N",
-        help="rows in a step (default: by the number of rows, 16 to 256)")  # fmt: skip
-    add("--early-stopping", type=_count, default=unset, metavar="PATIENCE",
+    add("--epochs", type=values.count, default=80, metavar="N", help="passes through the data")
+    add("--batch-size", type=values.count_or_auto, default=unset, metavar="N",
+        help="rows in a step, or auto for a probe that measures which "
+        "(default: by the number of rows, 16 to 256)")  # fmt: skip
+    add("--early-stopping", type=values.count, default=unset, metavar="PATIENCE",
         help="stop after so many epochs without a better validation loss, and keep the best "
         "weights (default: train to the end)")  # fmt: skip
-    add("--seed", type=_whole, default=unset, metavar="N", help="(default: a new one each time)")
+    add(
+        "--seed",
+        type=values.whole,
+        default=unset,
+        metavar="N",
+        help="(default: a new one each time)",
+    )
 
 
 def _add_output_options(group: Any) -> None:
@@ -168,6 +188,21 @@ def _add_check(commands: Any) -> None:
     check.add_argument("--json", action="store_true", help="print one JSON object, for editors")
 
 
+def _add_bench(commands: Any) -> None:
+    bench = commands.add_parser(
+        "bench",
+        help="measure which batch size trains best on a table",
+        description="Measure which batch size trains a network best on a table.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    data = bench.add_argument_group("data")
+    _add_data_options(data)
+    data.add_argument("--validation", type=values.share, default=0.2, metavar="SHARE",
+        help="share of the rows that losses are measured on")  # fmt: skip
+    _add_network_options(bench.add_argument_group("network"))
+    add_bench_options(bench)
+
+
 def _add_model_and_data(parser: Any) -> None:
     parser.add_argument("model", metavar="MODEL", help="file that `typegrad train` wrote")
     parser.add_argument("data", metavar="DATA", help="table with the model's columns")
@@ -182,47 +217,3 @@ def _add_delimiter(parser: Any) -> None:
         metavar="C",
         help="between fields of a text file (default: found out)",
     )
-
-
-def _number(text: str, convert: Callable[[str], float], allowed: Callable[[float], bool],
-            expected: str) -> Any:  # fmt: skip
-    try:
-        value = convert(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value) or not allowed(value):
-        raise argparse.ArgumentTypeError(f"{text!r} is not {expected}")
-    return value
-
-
-def _count(text: str) -> int:
-    count: int = _number(text, int, lambda value: value >= 1, "a whole number of 1 or more")
-    return count
-
-
-def _whole(text: str) -> int:
-    whole: int = _number(text, int, lambda value: value >= 0, "a whole number, not negative")
-    return whole
-
-
-def _positive(text: str) -> float:
-    value: float = _number(text, float, lambda value: value > 0, "a positive number")
-    return value
-
-
-def _not_negative(text: str) -> float:
-    value: float = _number(text, float, lambda value: value >= 0, "a number, not negative")
-    return value
-
-
-def _share(text: str) -> float:
-    value: float = _number(text, float, lambda value: 0 <= value < 1, "a share, from 0 to below 1")
-    return value
-
-
-def _widths(text: str) -> tuple[int, ...]:
-    return tuple(_count(part) for part in text.split(","))
-
-
-def _quantiles(text: str) -> tuple[float, ...]:
-    return tuple(_positive(part) for part in text.split(","))

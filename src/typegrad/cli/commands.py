@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from typegrad.cli.arguments import build_parser
+from typegrad.cli.bench import run_bench
 from typegrad.cli.check import run_check
 from typegrad.cli.train import run_train
 from typegrad.cli.use import run_evaluate, run_info, run_predict
@@ -15,6 +16,7 @@ _COMMANDS = {
     "evaluate": run_evaluate,
     "info": run_info,
     "check": run_check,
+    "bench": run_bench,
 }
 
 

@@ -29,20 +29,21 @@ _RISE = 0.25
 """Share of the lowest validation loss; a rise by more is called overfitting."""
 
 _SHOWN = ("training_loss", "validation_loss", "training_rmse", "validation_rmse")
-_ATTRIBUTION = """\
+ATTRIBUTION = """\
 Concrete Compressive Strength: I-Cheng Yeh (1998), UCI Machine Learning Repository,
 https://doi.org/10.24432/C5PK67, CC BY 4.0. Amounts in kg per cubic metre, age in days,
 strength in MPa.
 """
+"""Of the data set that ships."""
 
 
 def run_train(options: argparse.Namespace) -> int:
     """Train, print, save; return the exit status."""
     given = vars(options)
     quiet = given.get("quiet", False)
-    table, target = _read(options)
+    table, target = read_data(options)
     output, plot = _check_outputs(options)
-    loss = _make_loss(options)
+    loss = loss_of(options)
     optimizer_options = {
         name: given.get(name) for name in ("learning_rate", "schedule", "weight_decay")
     }
@@ -51,7 +52,7 @@ def run_train(options: argparse.Namespace) -> int:
         raise CommandError("--early-stopping needs validation rows, but --validation is 0")
     shows_bar = not quiet and sys.stderr is not None and sys.stderr.isatty()
     if not quiet:
-        _introduce(table, target, "" if "data" in given else _ATTRIBUTION)
+        introduce(table, target, "" if "data" in given else ATTRIBUTION)
     result = train_table(
         table,
         target,
@@ -105,7 +106,8 @@ class _ProgressLines(Callback):
         say(f"epoch {record.epoch:{len(str(self._epochs))}} of {self._epochs}: {text}")
 
 
-def _read(options: argparse.Namespace) -> tuple[Table, str]:
+def read_data(options: argparse.Namespace) -> tuple[Table, str]:
+    """Read the table, or the one that ships; return it with the target's name."""
     given = vars(options)
     path = given.get("data")
     if path is None:
@@ -151,7 +153,8 @@ def check_different(files: Sequence[Path]) -> None:
             raise CommandError(f"{files[index]} is given twice; it would be overwritten")
 
 
-def _make_loss(options: argparse.Namespace) -> Loss:
+def loss_of(options: argparse.Namespace) -> Loss:
+    """Make the loss that is asked for."""
     quantiles = vars(options).get("quantiles")
     if quantiles is None:
         return make_loss(options.loss)
@@ -185,7 +188,8 @@ def _check_optimizer(name: str, options: Mapping[str, Any]) -> None:
         raise CommandError(f"--optimizer {name}: {error}") from error
 
 
-def _introduce(table: Table, target: str, attribution: str) -> None:
+def introduce(table: Table, target: str, attribution: str) -> None:
+    """Say what the table has."""
     if attribution:
         say(attribution)
     say(f"{table.source}: {len(table):,} rows, {len(table.columns)} columns")
@@ -215,6 +219,8 @@ def _conclude(result: TrainingResult, files: Sequence[Path]) -> None:
     say("")
     say(f"{model.network.flat.values.size:,} parameters, {epochs} in {history.seconds[-1]:.2f} s, "
         f"seed {history.seed}: {history.stop_reason}")  # fmt: skip
+    if history.batch_choice is not None:
+        say(f"Batch size {history.batch_size}: {history.batch_choice.reason}.")
     if history.best_epoch is not None:
         say(f"The weights are those of the best epoch, {history.best_epoch}.")
     elif hint := _overfitting(history):

@@ -13,7 +13,14 @@ import numpy.typing as npt
 from typegrad.data.moments import ROWS_AT_A_TIME
 from typegrad.engines.base import TrainingData, never
 from typegrad.feeding.conversion import Converter
-from typegrad.feeding.order import LONG, SHORT, Blocks, IntDType, default_blocks
+from typegrad.feeding.order import (
+    LONG,
+    SHORT,
+    Blocks,
+    IntDType,
+    default_blocks,
+    epoch_order,
+)
 from typegrad.feeding.prefetch import Prefetcher
 from typegrad.feeding.sources import Source
 from typegrad.types import AnyArray, IntArray, Vector
@@ -62,6 +69,10 @@ class Supply(ABC):
         """
 
     @abstractmethod
+    def some(self, count: int, seed: int) -> TrainingData:
+        """Examples in memory: all that are there already, or `count` at random, block by block."""
+
+    @abstractmethod
     def in_order(self) -> AbstractContextManager[Iterator[Block]]:
         """All examples, `ROWS_AT_A_TIME` at once."""
 
@@ -82,6 +93,9 @@ class HeldSupply(Supply):
         self, order: IntArray, rows_per_step: int, should_stop: Callable[[], bool]
     ) -> AbstractContextManager[Iterator[tuple[TrainingData, IntArray]]]:
         return nullcontext(iter([(self.data, order)]))
+
+    def some(self, count: int, seed: int) -> TrainingData:
+        return self.data
 
     def in_order(self) -> AbstractContextManager[Iterator[Block]]:
         return nullcontext(self._block(rows) for rows in _slices(len(self)))
@@ -133,6 +147,10 @@ class StreamedSupply(Supply):
         count = steps * rows_per_step
         made = (self._part(order[start : start + count]) for start in range(0, len(order), count))
         return Prefetcher(made, should_stop)
+
+    def some(self, count: int, seed: int) -> TrainingData:
+        chosen = epoch_order(self.blocks, "blocks", seed, 0)[:count]
+        return self._read(np.sort(chosen)).data
 
     def in_order(self) -> AbstractContextManager[Iterator[Block]]:
         made = (self._read(np.arange(rows.start, rows.stop)) for rows in _slices(len(self)))

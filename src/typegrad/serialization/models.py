@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from typegrad.batch_choice import BatchChoice
 from typegrad.data import Standardizer, TableEncoder
 from typegrad.data.encoded_column import fields_of
 from typegrad.errors import DataError, FileFormatError, StateError, TypegradError
@@ -235,6 +236,8 @@ def describe_history(history: History) -> dict[str, Any]:
         "stop_reason": history.stop_reason,
         "best_epoch": history.best_epoch,
         "notes": list(history.notes),
+        "batch_size": history.batch_size,
+        "batch_choice": history.batch_choice and history.batch_choice.to_dict(),
         "records": [_plain_record(record) for record in history.records],
     }
 
@@ -260,12 +263,16 @@ def restore_history(description: object) -> History:
         If it cannot come from `describe_history`.
     """
     names = {"seed", "stop_reason", "best_epoch", "notes", "records"}
+    if isinstance(description, dict) and "batch_size" in description:  # older files lack these
+        names |= {"batch_size", "batch_choice"}
     parts = fields_of(description, names, "the history")
     best, notes, records = parts["best_epoch"], parts["notes"], parts["records"]
+    size = parts.get("batch_size")
     fits = (
         isinstance(parts["seed"], int)
         and isinstance(parts["stop_reason"], str)
         and (best is None or isinstance(best, int))
+        and (size is None or isinstance(size, int))
         and isinstance(notes, list)
         and isinstance(records, list)
     )
@@ -277,7 +284,18 @@ def restore_history(description: object) -> History:
         stop_reason=parts["stop_reason"],
         best_epoch=best,
         notes=[str(note) for note in notes],
+        batch_size=size,
+        batch_choice=_batch_choice(parts.get("batch_choice")),
     )
+
+
+def _batch_choice(data: Any) -> BatchChoice | None:
+    if data is None:
+        return None
+    try:
+        return BatchChoice.from_dict(data)
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise FileFormatError(f"the history has a wrong choice of batch size: {error}") from error
 
 
 def _record(data: object) -> EpochRecord:

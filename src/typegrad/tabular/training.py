@@ -9,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 
+from typegrad.batch_probe import BatchSize
 from typegrad.callbacks import Callback, EarlyStopping
 from typegrad.data import Standardizer, Table, TableEncoder
 from typegrad.data.encoder import Categories
@@ -78,7 +79,7 @@ def train_table(
     weight_decay: float | None = None,
     dropout: float = 0.0,
     epochs: int = 80,
-    batch_size: int | None = None,
+    batch_size: BatchSize | None = None,
     validation: float = 0.1,
     test: float = 0.2,
     early_stopping: EarlyStopping | int | None = None,
@@ -123,7 +124,7 @@ def train_table(
         How often to go through the training rows.
     batch_size
         Rows in a step. None takes a power of two near a twelfth of the training rows, from 16
-        to 256.
+        to 256; ``"auto"`` lets a probe choose, as ``Trainer.fit`` does.
     validation
         Share of the rows that are not test rows, to watch the training; 0 for none.
     test
@@ -173,7 +174,7 @@ def train_table(
         seed = int(np.random.SeedSequence().generate_state(1)[0])
     TableEncoder.fit(table, target, categories=categories)  # complains of what is wrong anywhere
     split_seed, weight_seed = np.random.default_rng(seed).spawn(2)
-    parts = _split(table, validation, test, split_seed)
+    parts = split_rows(table, validation, test, split_seed)
     training = parts["training"]
     chosen_optimizer = make_optimizer(
         optimizer, learning_rate, schedule, weight_decay, len(training)
@@ -181,11 +182,11 @@ def train_table(
     encoder = TableEncoder.fit(training, target, categories=categories)
     data = {name: (encoder.features(part), encoder.target(part)) for name, part in parts.items()}
     network = NeuralNetwork(
-        _build_layers(encoder, hidden, activation, dropout, outputs),
+        build_layers(encoder, hidden, activation, dropout, outputs),
         loss=chosen_loss,
         seed=weight_seed,
         dtype=dtype,
-        input_scaler=_fit_scaler(data["training"][0], encoder),
+        input_scaler=fit_scaler(data["training"][0], encoder),
         # Counts keep their units: the Poisson likelihood is not defined for standardised ones.
         target_scaler=None if isinstance(chosen_loss, PoissonNLLLoss) else Standardizer(),
     )
@@ -215,7 +216,7 @@ def train_table(
     return TrainingResult(model, history, chosen_optimizer, parts, metrics)
 
 
-def _split(
+def split_rows(
     table: Table, validation: float, test: float, generator: np.random.Generator
 ) -> dict[str, Table]:
     """Part the rows at random; each part that is wanted has a row, training at least two."""
@@ -244,7 +245,8 @@ def _default_batch_size(rows: int) -> int:
     return min(max(1 << power, _SMALLEST_BATCH), _LARGEST_BATCH)
 
 
-def _fit_scaler(features: Matrix, encoder: TableEncoder) -> Standardizer:
+def fit_scaler(features: Matrix, encoder: TableEncoder) -> Standardizer:
+    """Make what standardises the columns of numbers."""
     with np.errstate(all="ignore"):  # `TableModel.check_range` tells what is too large
         return Standardizer(encoder.number_columns).fit(features)
 
@@ -262,13 +264,14 @@ def _check_target_range(table: Table, target: str, values: Matrix, dtype: str) -
         )
 
 
-def _build_layers(
+def build_layers(
     encoder: TableEncoder,
     hidden: Sequence[int],
     activation: ActivationName,
     dropout: float,
     outputs: int,
 ) -> list[Layer]:
+    """Make the layers of a network on a table's columns."""
     layers: list[Layer] = []
     width = encoder.n_features
     if encoder.category_columns:
