@@ -2,8 +2,9 @@
 
 Data of `--megabytes` are written to a folder, as a mapped file and as Parquet, and trained on in
 processes of their own: 32-64-1 with ReLU, Adam, mean squared error, float32, inputs standardised.
-Those that read while they train may allocate no more than `--limit` (RLIMIT_DATA, which the
-kernel enforces); the contestant with arrays in memory has no limit.
+Those that map a file may allocate no more than `--limit` (RLIMIT_DATA, which the kernel
+enforces). The others have no limit: arrays in memory need what they need, and pyarrow's threads
+and allocators reserve more than they use, which would count.
 
 Peak memory is what a process allocated and used (anonymous memory; sampled each 5 ms), libraries
 included. Pages of a mapped file are the system's file cache, which it takes back whenever
@@ -109,9 +110,8 @@ def data_of(job: Job) -> tuple[Any, ...]:
 
     folder = Path(job.folder)
     if job.kind == "parquet":
-        # Half of what may be allocated at most: reading takes memory too.
-        cache = min(64 << 20, (job.limit or 1 << 30) // 4)
-        return (tg.ParquetDataset(folder / "data.parquet", target="y", cache_bytes=cache),)
+        file = folder / "data.parquet"
+        return (tg.ParquetDataset(file, target="y", cache_bytes=64 << 20),)
     values = np.load(folder / "data.npy", mmap_mode="r")
     if job.kind == "arrays":
         values = np.array(values)
@@ -254,7 +254,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             if kind == "parquet" and version_of("pyarrow") is None:
                 print(f"{name}: skipped, pyarrow is not installed")
                 continue
-            limit = None if kind == "arrays" else options.limit * 1_000_000
+            limit = options.limit * 1_000_000 if kind == "mapped" else None
             job = Job(
                 folder=folder,
                 kind=kind,
