@@ -7,22 +7,24 @@ import pickle
 import signal
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import get_context
 
 import numpy as np
 
 from typegrad.benchmark.loss_curve import Observer, train_curve
 from typegrad.benchmark.measurements import Measurements, NoisePoint
 from typegrad.benchmark.problem import Problem
-from typegrad.errors import DataError
+from typegrad.errors import DataError, NumericalError
 from typegrad.network import NeuralNetwork
 from typegrad.noise_scale import gradient_noise_scale
+from typegrad.per_example import has_formula
 
 NOISE_ROWS = 2048
 """Most training rows that a noise scale is estimated from."""
+
+NOISE_ROWS_ONE_BY_ONE = 128
+"""The same for networks whose examples have to go through one by one."""
 
 NOISE_SPACING = 1.5
 """Ratio of the steps at which two noise scales in a row are estimated, at least."""
@@ -96,6 +98,10 @@ def run_jobs(problem: Problem, jobs: Sequence[CurveJob], processes: int) -> Iter
         for job in jobs:
             yield run_job(problem, job)
         return
+    # Late: it is no small matter to import, and not often used.
+    from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+    from multiprocessing import get_context
+
     with _one_thread_each():
         pool = ProcessPoolExecutor(
             min(processes, len(jobs)), get_context("spawn"), _begin, (_pickled(problem),)
@@ -112,14 +118,20 @@ def run_jobs(problem: Problem, jobs: Sequence[CurveJob], processes: int) -> Iter
 
 def _noise_observer(problem: Problem, job: CurveJob, points: list[NoisePoint]) -> Observer:
     data = problem.training
-    if len(data) > NOISE_ROWS:
-        rows = np.random.default_rng(job.seed).choice(len(data), NOISE_ROWS, replace=False)
+    most = NOISE_ROWS if has_formula(problem.build_network(job.seed)) else NOISE_ROWS_ONE_BY_ONE
+    if len(data) > most:
+        rows = np.random.default_rng(job.seed).choice(len(data), most, replace=False)
         data = data.take(rows)
 
     def observe(step: int, network: NeuralNetwork) -> None:
         if points and step < NOISE_SPACING * points[-1].step:
             return
-        found = gradient_noise_scale(network, data.inputs, data.targets, sample_weight=data.weights)
+        try:
+            found = gradient_noise_scale(
+                network, data.inputs, data.targets, sample_weight=data.weights
+            )
+        except NumericalError:  # of a training that is about to break down
+            return
         points.append(NoisePoint(job.batch_size, step, found.value, found.low, found.high))
 
     return observe
