@@ -58,8 +58,8 @@ SEARCH_CURVES = 5
 _LATE_FOR_SEEDS, _LATE = 1.3, 1.8
 """Times the budget after which no seed for all sizes, and no further seed, is begun."""
 
-_LATE_CURVE = 10.0
-"""Times a curve's share of the budget after which it is cut short."""
+_LATE_CURVE, _LATE_SECONDS = 10.0, 5.0
+"""Times a curve's share of the budget, and seconds, after both of which it is cut short."""
 
 _TELLING = 0.15
 """Share of the budget after which it is known how long a planned second takes."""
@@ -213,7 +213,7 @@ class Campaign:
             self.settings.seeds[0],
             rate,
             max(FEWEST_STEPS, int(steps)),
-            _LATE_CURVE * self.seconds_per_curve,
+            self._longest_curve(),
             search=True,
         )
         curve = self._found(self.measured.searches, job)
@@ -262,8 +262,10 @@ class Campaign:
         self, size: int, seed: int, target: float | None = None, *, noise: bool = False
     ) -> CurveJob:
         steps = self.measured.step_budgets[size]
-        seconds = _LATE_CURVE * self.seconds_per_curve
-        return CurveJob(size, seed, self.rates[size], steps, seconds, target, noise)
+        return CurveJob(size, seed, self.rates[size], steps, self._longest_curve(), target, noise)
+
+    def _longest_curve(self) -> float:
+        return max(_LATE_CURVE * self.seconds_per_curve, _LATE_SECONDS)
 
     def _further_seconds(self) -> float:
         """Time that further seeds' steps took: the same whenever it is asked for."""
