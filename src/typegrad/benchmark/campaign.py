@@ -28,7 +28,7 @@ import numpy as np
 
 from typegrad.benchmark.analysis import Analysis, choose_target
 from typegrad.benchmark.crossing import best_loss
-from typegrad.benchmark.curve_jobs import CurveJob, run_jobs
+from typegrad.benchmark.curve_jobs import CurveJob, CurveRunner
 from typegrad.benchmark.loss_curve import LossCurve
 from typegrad.benchmark.measurements import Measurements
 from typegrad.benchmark.problem import Problem
@@ -121,6 +121,7 @@ class Campaign:
         self.target = settings.target
         self.rates: dict[int, float] = {}
         self.notes: list[str] = []
+        self._runner = CurveRunner(problem, settings.processes)
         self._clock = clock
         self._listener = listener
         self._budget = settings.budget_seconds * settings.processes
@@ -140,6 +141,12 @@ class Campaign:
 
     def run(self) -> None:
         """Measure what is not measured yet."""
+        with self._runner:
+            self._measure()
+        self._left = 0.0
+        self._tell("done", 1, 1)
+
+    def _measure(self) -> None:
         session: TimingSession | None = None
         seconds = TIMING_SHARE * self.settings.budget_seconds
         if self.measured.sessions < 1:
@@ -161,8 +168,6 @@ class Campaign:
             self._tell("timing steps again", 1, SESSIONS)
             session = session or self._new_session()
             self.store.add(session.measure(seconds))
-        self._left = 0.0
-        self._tell("done", 1, 1)
 
     def _new_session(self) -> TimingSession:
         settings = self.settings
@@ -218,7 +223,7 @@ class Campaign:
         )
         curve = self._found(self.measured.searches, job)
         if curve is None:
-            self.store.add(next(run_jobs(self.problem, [job], 1)))
+            self.store.add(next(self._runner.run([job])))
             curve = self.measured.searches[-1]
             self._spend(seconds)
         best = best_loss(curve.steps, curve.losses, math.inf)
@@ -286,7 +291,7 @@ class Campaign:
         done = len(jobs) - len(missing)
         self._spend(seconds * done / len(jobs))
         self._tell(stage, done, len(jobs))
-        for result in run_jobs(self.problem, missing, self.settings.processes):
+        for result in self._runner.run(missing):
             self.store.add(result)
             done += 1
             self._spend(seconds / len(jobs))

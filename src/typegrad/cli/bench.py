@@ -153,7 +153,6 @@ def _write(report: BatchSizeReport, text: str, folder: Path) -> None:
     write_whole(folder / "report.txt", (text + "\n").encode())
     report.to_json(folder / "report.json")
     report.to_csv(folder / "report.csv")
-<<<<<<< HEAD
     files = [folder / name for name in ("report.txt", "report.json", "report.csv")]
     missing = ""
     try:
@@ -166,14 +165,3 @@ def _write(report: BatchSizeReport, text: str, folder: Path) -> None:
         say(f"{file}")
     if missing:
         say(missing)
-=======
-    written = [folder / name for name in ("report.txt", "report.json", "report.csv")]
-    say("")
-    try:
-        report.to_html(folder / "report.html")
-        written += [folder / "report.html", *report.save_figures(folder)]
-    except MissingExtraError as error:
-        say(f"no page and no figures: {error}")
-    for file in written:
-        say(f"{file}")
->>>>>>> noise
