@@ -31,7 +31,7 @@ from typegrad.types import IntArray
 BatchSize: TypeAlias = int | Literal["auto"]
 """What ``Trainer.fit`` takes."""
 
-_MEASURED_AT = (0, 8, 32, 128)
+_MEASURED_AT = (0, 1, 2, 4, 8, 16, 32, 64, 128)
 """Steps of the probe after which the noise scale is measured. They are spaced by factors since
 so is training: the noise scale changes fast at first, then slowly."""
 
@@ -95,7 +95,7 @@ def check_batch_size(batch_size: object, initial_epoch: int) -> None:
 def choose_batch_size(training: ProbedTraining) -> BatchChoice:
     """Measure for about a second, at most two; leave everything as it was.
 
-    The noise scale is measured at the first parameters and after 8, 32 and 128 steps of
+    The noise scale is measured at the first parameters and after 1, 2, 4, ... 128 steps of
     training with batches of 32 rows: a function of the seed, unless that takes more than a
     second, which ends it. Then steps of 8, 16, 32, ... rows are timed; so the choice may differ
     from run to run where two sizes are nearly as good.

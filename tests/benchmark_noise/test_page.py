@@ -236,6 +236,43 @@ def test_without_noise_scales_or_parts() -> None:
     assert [each.get_text() for each in draw_noise(report).axes[0].texts] == ["not measured"]
 
 
+def test_sizes_without_a_measurable_difference() -> None:
+    report = make_report()
+    rng = np.random.default_rng(0)
+    vague = [
+        replace(each, seconds=tuple(np.array(each.seconds) * np.exp(rng.normal(size=9))))
+        for each in report.measurements.timings
+    ]
+    report = replace(report, measurements=replace(report.measurements, timings=vague))
+    _, text = check(report)
+    best = report.recommend("time")
+    assert best is not None
+    assert best.alike
+    assert re.search(r"Of 4 sizes, [\d, and]+ (is|are) not measurably slower or faster\.", text)
+
+
+def test_one_size_alone() -> None:
+    _, text = check(replace(make_report(), learning_rates={64: 0.01}))
+    assert "; no other size was measured." in text
+    assert "Times are those of training steps with the engine auto." in text
+
+
+def test_memory_that_was_not_measured_and_times_without_a_limit() -> None:
+    report = make_report()
+    timings = [replace(each, peak_bytes=None) for each in report.measurements.timings]
+    # One seed in four misses the target with the largest size: its interval has no upper end.
+    curves = [
+        replace(each, losses=(1.0,) * len(each.losses))
+        if each.batch_size == 256 and each.seed == 0
+        else each
+        for each in report.measurements.curves
+    ]
+    measurements = replace(report.measurements, timings=timings, curves=curves)
+    _, text = check(replace(report, measurements=measurements))
+    assert "least memorynonenot measured, or not reached" in text
+    assert re.search(r"from [\d.]+ ms", text)
+
+
 def test_an_unsteady_machine_is_told() -> None:
     report = make_report()
     unsteady = replace(report.measurements, reference_seconds=[0.01, 0.03] * 4)

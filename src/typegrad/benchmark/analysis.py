@@ -159,7 +159,7 @@ class Analysis:
         return float(interquartile_mean(np.array(found))) if found else None
 
     def full_curves(self, batch_size: int) -> list[LossCurve]:
-        """Curves of a size that did not end at a target."""
+        """Curves of a size that were not to end at a target."""
         return full_curves(self.measurements.curves, batch_size)
 
     def _log_steps(self, batch_size: int) -> Vector:
@@ -176,12 +176,8 @@ class Analysis:
 
 
 def full_curves(curves: Sequence[LossCurve], batch_size: int) -> list[LossCurve]:
-    """Curves of a size that did not end at a target."""
-    return [
-        curve
-        for curve in curves
-        if curve.batch_size == batch_size and curve.stop_reason != "target"
-    ]
+    """Curves of a size that were not to end at a target."""
+    return [curve for curve in curves if curve.batch_size == batch_size and curve.whole]
 
 
 def choose_target(curves: Sequence[LossCurve], budget_steps: dict[int, float]) -> float | None:
@@ -204,7 +200,7 @@ def choose_target(curves: Sequence[LossCurve], budget_steps: dict[int, float]) -
     float or None
         None if no curve has come below its first loss.
     """
-    first = float(np.median([curve.losses[0] for curve in curves]))
+    first = float(np.median([curve.losses[0] for curve in curves if curve.whole]))
     for share in _SHARES_OF_TIME:
         losses = [
             _reached_by_most_seeds(full_curves(curves, size), share * budget)

@@ -28,7 +28,7 @@ import numpy as np
 
 from typegrad.benchmark.analysis import Analysis, choose_target
 from typegrad.benchmark.crossing import best_loss
-from typegrad.benchmark.curve_jobs import CurveJob, run_jobs
+from typegrad.benchmark.curve_jobs import CurveJob, CurveRunner
 from typegrad.benchmark.loss_curve import LossCurve
 from typegrad.benchmark.measurements import Measurements
 from typegrad.benchmark.problem import Problem
@@ -58,8 +58,8 @@ SEARCH_CURVES = 5
 _LATE_FOR_SEEDS, _LATE = 1.3, 1.8
 """Times the budget after which no seed for all sizes, and no further seed, is begun."""
 
-_LATE_CURVE = 10.0
-"""Times a curve's share of the budget after which it is cut short."""
+_LATE_CURVE, _LATE_SECONDS = 10.0, 5.0
+"""Times a curve's share of the budget, and seconds, after both of which it is cut short."""
 
 _TELLING = 0.15
 """Share of the budget after which it is known how long a planned second takes."""
@@ -121,6 +121,7 @@ class Campaign:
         self.target = settings.target
         self.rates: dict[int, float] = {}
         self.notes: list[str] = []
+        self._runner = CurveRunner(problem, settings.processes)
         self._clock = clock
         self._listener = listener
         self._budget = settings.budget_seconds * settings.processes
@@ -140,6 +141,12 @@ class Campaign:
 
     def run(self) -> None:
         """Measure what is not measured yet."""
+        with self._runner:
+            self._measure()
+        self._left = 0.0
+        self._tell("done", 1, 1)
+
+    def _measure(self) -> None:
         session: TimingSession | None = None
         seconds = TIMING_SHARE * self.settings.budget_seconds
         if self.measured.sessions < 1:
@@ -161,8 +168,6 @@ class Campaign:
             self._tell("timing steps again", 1, SESSIONS)
             session = session or self._new_session()
             self.store.add(session.measure(seconds))
-        self._left = 0.0
-        self._tell("done", 1, 1)
 
     def _new_session(self) -> TimingSession:
         settings = self.settings
@@ -213,12 +218,12 @@ class Campaign:
             self.settings.seeds[0],
             rate,
             max(FEWEST_STEPS, int(steps)),
-            _LATE_CURVE * self.seconds_per_curve,
+            self._longest_curve(),
             search=True,
         )
         curve = self._found(self.measured.searches, job)
         if curve is None:
-            self.store.add(next(run_jobs(self.problem, [job], 1)))
+            self.store.add(next(self._runner.run([job])))
             curve = self.measured.searches[-1]
             self._spend(seconds)
         best = best_loss(curve.steps, curve.losses, math.inf)
@@ -262,8 +267,10 @@ class Campaign:
         self, size: int, seed: int, target: float | None = None, *, noise: bool = False
     ) -> CurveJob:
         steps = self.measured.step_budgets[size]
-        seconds = _LATE_CURVE * self.seconds_per_curve
-        return CurveJob(size, seed, self.rates[size], steps, seconds, target, noise)
+        return CurveJob(size, seed, self.rates[size], steps, self._longest_curve(), target, noise)
+
+    def _longest_curve(self) -> float:
+        return max(_LATE_CURVE * self.seconds_per_curve, _LATE_SECONDS)
 
     def _further_seconds(self) -> float:
         """Time that further seeds' steps took: the same whenever it is asked for."""
@@ -284,7 +291,7 @@ class Campaign:
         done = len(jobs) - len(missing)
         self._spend(seconds * done / len(jobs))
         self._tell(stage, done, len(jobs))
-        for result in run_jobs(self.problem, missing, self.settings.processes):
+        for result in self._runner.run(missing):
             self.store.add(result)
             done += 1
             self._spend(seconds / len(jobs))

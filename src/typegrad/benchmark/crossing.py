@@ -28,12 +28,12 @@ def smoothed(losses: Sequence[float]) -> Vector:
     array([9., 8., 7., 6.])
     """
     values = np.asarray(losses, np.float64)
-    last = len(values) - HALF_WIDTH
-    medians = []
-    for index in range(last):
-        width = min(HALF_WIDTH, index)
-        medians.append(np.median(values[index - width : index + width + 1]))
-    return np.array(medians, np.float64)
+    count = max(0, len(values) - HALF_WIDTH)
+    first = [np.median(values[: 2 * index + 1]) for index in range(min(HALF_WIDTH, count))]
+    if count <= HALF_WIDTH:
+        return np.array(first, np.float64)
+    windows = np.lib.stride_tricks.sliding_window_view(values, 2 * HALF_WIDTH + 1)
+    return np.concatenate([first, np.median(windows, axis=1)])
 
 
 def first_crossing(steps: Sequence[int], losses: Sequence[float], target: float) -> float | None:

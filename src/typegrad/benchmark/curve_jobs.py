@@ -7,22 +7,28 @@ import pickle
 import signal
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import get_context
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from typegrad.benchmark.loss_curve import Observer, train_curve
 from typegrad.benchmark.measurements import Measurements, NoisePoint
 from typegrad.benchmark.problem import Problem
-from typegrad.errors import DataError
+from typegrad.errors import DataError, NumericalError
 from typegrad.network import NeuralNetwork
 from typegrad.noise_scale import gradient_noise_scale
+from typegrad.per_example import has_formula
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future, ProcessPoolExecutor
 
 NOISE_ROWS = 2048
 """Most training rows that a noise scale is estimated from."""
+
+NOISE_ROWS_ONE_BY_ONE = 128
+"""The same for networks whose examples have to go through one by one."""
 
 NOISE_SPACING = 1.5
 """Ratio of the steps at which two noise scales in a row are estimated, at least."""
@@ -75,51 +81,81 @@ def run_job(problem: Problem, job: CurveJob) -> Measurements:
     return Measurements(curves=[curve], noise=points)
 
 
-def run_jobs(problem: Problem, jobs: Sequence[CurveJob], processes: int) -> Iterator[Measurements]:
-    """Train curves, and yield each one's result when it is there.
+class CurveRunner:
+    """Trains curves; in processes, if there are to be several at a time.
+
+    These are started when they are first needed, and ended with the ``with`` block.
 
     Parameters
     ----------
     problem
         What is trained.
-    jobs
-        The curves.
     processes
-        How many are trained at a time. With one, it is done here, in the jobs' order.
-
-    Raises
-    ------
-    DataError
-        If the problem cannot be sent to another process.
+        How many curves are trained at a time. With one, it is done here, in the jobs' order.
     """
-    if processes == 1 or len(jobs) < 2:
-        for job in jobs:
-            yield run_job(problem, job)
-        return
-    with _one_thread_each():
-        pool = ProcessPoolExecutor(
-            min(processes, len(jobs)), get_context("spawn"), _begin, (_pickled(problem),)
-        )
-        try:
+
+    def __init__(self, problem: Problem, processes: int) -> None:
+        self.problem = problem
+        self.processes = processes
+        self._pool: ProcessPoolExecutor | None = None
+
+    def __enter__(self) -> CurveRunner:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def run(self, jobs: Sequence[CurveJob]) -> Iterator[Measurements]:
+        """Train curves, and yield each one's result when it is there.
+
+        Raises
+        ------
+        DataError
+            If the problem cannot be sent to another process.
+        """
+        if self.processes == 1 or len(jobs) < 2:
+            for job in jobs:
+                yield run_job(self.problem, job)
+            return
+        # Late: it is no small matter to import, and not often used.
+        from concurrent.futures import FIRST_COMPLETED, wait
+
+        with _one_thread_each():  # a pool starts its processes when it is given work
+            pool = self._started_pool()
             waiting: set[Future[Measurements]] = {pool.submit(_run_here, job) for job in jobs}
             while waiting:
                 done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
                 for future in done:
                     yield future.result()
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _started_pool(self) -> ProcessPoolExecutor:
+        from concurrent.futures import ProcessPoolExecutor
+        from multiprocessing import get_context
+
+        if self._pool is None:
+            self._pool = ProcessPoolExecutor(
+                self.processes, get_context("spawn"), _begin, (_pickled(self.problem),)
+            )
+        return self._pool
 
 
 def _noise_observer(problem: Problem, job: CurveJob, points: list[NoisePoint]) -> Observer:
     data = problem.training
-    if len(data) > NOISE_ROWS:
-        rows = np.random.default_rng(job.seed).choice(len(data), NOISE_ROWS, replace=False)
+    most = NOISE_ROWS if has_formula(problem.build_network(job.seed)) else NOISE_ROWS_ONE_BY_ONE
+    if len(data) > most:
+        rows = np.random.default_rng(job.seed).choice(len(data), most, replace=False)
         data = data.take(rows)
 
     def observe(step: int, network: NeuralNetwork) -> None:
         if points and step < NOISE_SPACING * points[-1].step:
             return
-        found = gradient_noise_scale(network, data.inputs, data.targets, sample_weight=data.weights)
+        try:
+            found = gradient_noise_scale(
+                network, data.inputs, data.targets, sample_weight=data.weights
+            )
+        except NumericalError:  # of a training that is about to break down
+            return
         points.append(NoisePoint(job.batch_size, step, found.value, found.low, found.high))
 
     return observe

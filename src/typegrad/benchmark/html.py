@@ -106,6 +106,8 @@ def _why(report: BatchSizeReport, best: Recommendation) -> str:
         f"(95&nbsp;% interval {duration_interval(value.low, value.high)})"
     )
     count = len(report.batch_sizes)
+    if count == 1:
+        return f"{text}; no other size was measured."
     if not best.alike:
         return f"{text}, measurably faster than the other {count - 1} sizes."
     names = listed([str(size) for size in best.alike])
@@ -127,9 +129,9 @@ def _compared(report: BatchSizeReport, best: Recommendation) -> str:
                 f"{size} takes {number(ratio.value)} times as long "
                 f"({number(ratio.low)} to {number(ratio.high)})"
             )
+    compared = f"Batch size {'; '.join(parts)}. " if parts else ""
     return (
-        f"Batch size {'; '.join(parts)}. Times are those of training steps with the engine "
-        f"{escape(report.engines[0])}."
+        f"{compared}Times are those of training steps with the engine {escape(report.engines[0])}."
     )
 
 

@@ -7,8 +7,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from typegrad.benchmark.problem import Problem
@@ -30,14 +28,9 @@ from typegrad.operations.base import ElementwiseOperation
 from typegrad.optimizers import SGD, Adam, AdamW, Optimizer
 from typegrad.types import Array, IntArray
 
-_PLAIN: dict[type[ElementwiseOperation], Callable[[Any], Any]] = {
-    ReLU: jax.nn.relu,
-    SELU: jax.nn.selu,
-    Sigmoid: jax.nn.sigmoid,
-    SiLU: jax.nn.silu,
-    Softplus: jax.nn.softplus,
-    Tanh: jnp.tanh,
-}
+_PLAIN = {ReLU: "relu", SELU: "selu", Sigmoid: "sigmoid", SiLU: "silu", Softplus: "softplus",
+          Tanh: "tanh"}  # fmt: skip
+"""Functions without options, by name in ``jax.nn``."""
 
 
 class JaxStepper:
@@ -60,6 +53,9 @@ class JaxStepper:
     name = "jax"
 
     def __init__(self, problem: Problem, learning_rate: float = 0.0) -> None:
+        import jax
+        import jax.numpy as jnp
+
         data = problem.training
         if data.inputs.dtype != np.float32:
             raise ContestantError(
@@ -75,6 +71,9 @@ class JaxStepper:
 
     def run(self, rows: IntArray, batch_size: int) -> None:
         """Take steps."""
+        import jax
+        import jax.numpy as jnp
+
         total = jnp.zeros(())
         for start in range(0, len(rows), batch_size):
             batch = rows[start : start + batch_size]
@@ -91,6 +90,9 @@ class JaxStepper:
 
 
 def _first_state(translation: Translation) -> dict[str, Any]:
+    import jax
+    import jax.numpy as jnp
+
     weights = [
         [jnp.array(each.value) for each in (part.weight, part.bias) if each is not None]
         for part in translation.parts
@@ -106,6 +108,8 @@ def _first_state(translation: Translation) -> dict[str, Any]:
 
 
 def _step_function(translation: Translation, rate: float) -> Callable[..., Any]:
+    import jax
+
     def step(state: Any, total: Any, data: Any, rows: Any) -> tuple[Any, Any]:
         inputs, targets = data[0][rows], data[1][rows]
 
@@ -132,6 +136,8 @@ def _forward(translation: Translation, weights: Any, x: Any) -> Any:
 
 
 def _loss(loss: Loss, prediction: Any, target: Any) -> Any:
+    import jax.numpy as jnp
+
     difference = prediction - target
     if isinstance(loss, MAELoss):
         return jnp.mean(jnp.abs(difference))
@@ -143,6 +149,8 @@ def _loss(loss: Loss, prediction: Any, target: Any) -> Any:
 
 
 def _update(optimizer: Optimizer, rate: float, state: Any, gradient: Any) -> Any:
+    import jax
+
     weights, decay = state["weights"], optimizer.weight_decay
     decays = jax.tree.map(lambda value: decay if value.ndim == 2 else 0.0, weights)
     if isinstance(optimizer, AdamW):
@@ -156,6 +164,8 @@ def _update(optimizer: Optimizer, rate: float, state: Any, gradient: Any) -> Any
 
 
 def _sgd(optimizer: SGD, rate: float, state: Any, gradient: Any) -> Any:
+    import jax
+
     momentum = optimizer.momentum
     velocity = state["mean"]
     if momentum:
@@ -168,6 +178,9 @@ def _sgd(optimizer: SGD, rate: float, state: Any, gradient: Any) -> Any:
 
 
 def _adam(optimizer: Adam, rate: float, state: Any, gradient: Any) -> Any:
+    import jax
+    import jax.numpy as jnp
+
     beta1, beta2 = optimizer.betas
     step = state["step"] + 1
     mean = jax.tree.map(lambda m, g: beta1 * m + (1.0 - beta1) * g, state["mean"], gradient)
@@ -185,10 +198,14 @@ def _adam(optimizer: Adam, rate: float, state: Any, gradient: Any) -> Any:
 
 
 def _activation(operation: ElementwiseOperation) -> Callable[[Any], Any] | None:
+    import jax
+
     if isinstance(operation, GELU):
         return partial(jax.nn.gelu, approximate=operation.approximate == "tanh")
     if isinstance(operation, ELU):
         return partial(jax.nn.elu, alpha=operation.alpha)
     if isinstance(operation, LeakyReLU):
         return partial(jax.nn.leaky_relu, negative_slope=operation.negative_slope)
-    return _PLAIN.get(type(operation))
+    name = _PLAIN.get(type(operation))
+    function: Callable[[Any], Any] | None = None if name is None else getattr(jax.nn, name)
+    return function

@@ -42,7 +42,8 @@ class LossCurve:
     losses
         Validation losses, in the units trained in.
     stop_reason
-        ``"budget"``, ``"target"``, or why the training broke down.
+        ``"budget"`` for a curve that went on to its end whatever it reached; ``"target"`` or
+        ``"missed"`` for one that was to end at a target; or why the training broke down.
     """
 
     batch_size: int
@@ -56,7 +57,12 @@ class LossCurve:
     @property
     def diverged(self) -> bool:
         """Whether the training broke down."""
-        return self.stop_reason not in ("budget", "target")
+        return self.stop_reason not in ("budget", "target", "missed")
+
+    @property
+    def whole(self) -> bool:
+        """Whether it would not have ended at a target."""
+        return self.stop_reason not in ("target", "missed")
 
     def steps_to(self, target: float) -> float | None:
         """Steps after which the loss is at the target to stay; None if it never is."""
@@ -124,7 +130,7 @@ def train_curve(
     steps = _Steps(engine, problem, batch_size, seed, learning_rate)
     recording = _Recording()
     recording.add(0, 0, validation_loss(network, problem))
-    stop_reason = "budget"
+    stop_reason = "budget" if target is None else "missed"
     for step in evaluation_steps(max_steps):
         try:
             steps.run_until(step)

@@ -29,6 +29,7 @@ from typegrad.benchmark.resampling import Estimate
 from typegrad.benchmark.rows import ReportRow, make_row
 from typegrad.benchmark.tradeoff import Tradeoff, fit_tradeoff
 from typegrad.errors import DataError, import_extra
+from typegrad.network import NeuralNetwork
 from typegrad.output_files import write_whole
 
 __all__ = ["BatchSizeReport"]
@@ -292,7 +293,7 @@ class BatchSizeReport:
         )
 
 
-def operations_per_example(network: Any) -> int:
+def operations_per_example(network: NeuralNetwork) -> int:
     """Floating-point operations of a training step for one example.
 
     Each multiply-add of a layer's products is one of the forward pass and two of the backward

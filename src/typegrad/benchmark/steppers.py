@@ -23,6 +23,9 @@ CONTESTANTS: dict[str, tuple[str, str]] = {
 }
 """Module and class of each other library, by the name that it is imported by."""
 
+ENGINES: tuple[str, ...] = (*get_args(EngineName), *CONTESTANTS)
+"""All that may be asked for."""
+
 
 class EngineStepper:
     """One of typegrad's engines.
@@ -61,11 +64,10 @@ def check_engines(engines: Sequence[str]) -> tuple[str, ...]:
         raise ValueError(f"engines is {engines!r}; expected several names: ({engines!r},)")
     if not engines:
         raise ValueError("engines is empty; expected at least one name, such as 'auto'")
-    known = (*get_args(EngineName), *CONTESTANTS)
     for index, name in enumerate(engines):
-        if name not in known:
+        if name not in ENGINES:
             raise ValueError(
-                f"there is no engine {name!r}; expected some of {', '.join(map(repr, known))}"
+                f"there is no engine {name!r}; expected some of {', '.join(map(repr, ENGINES))}"
             )
         if name in engines[:index]:
             raise ValueError(f"engine {name!r} is given twice")

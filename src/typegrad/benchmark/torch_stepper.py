@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from typegrad.benchmark.problem import Problem
 from typegrad.benchmark.translation import Translation, translate
@@ -26,14 +24,12 @@ from typegrad.operations.base import ElementwiseOperation
 from typegrad.optimizers import SGD, Adam, AdamW, Optimizer
 from typegrad.types import Array, IntArray
 
-_PLAIN: dict[type[ElementwiseOperation], type[torch.nn.Module]] = {
-    ReLU: torch.nn.ReLU,
-    SELU: torch.nn.SELU,
-    Sigmoid: torch.nn.Sigmoid,
-    SiLU: torch.nn.SiLU,
-    Softplus: torch.nn.Softplus,
-    Tanh: torch.nn.Tanh,
-}
+if TYPE_CHECKING:
+    import torch
+
+_PLAIN = {ReLU: "ReLU", SELU: "SELU", Sigmoid: "Sigmoid", SiLU: "SiLU", Softplus: "Softplus",
+          Tanh: "Tanh"}  # fmt: skip
+"""Modules without options, by name."""
 
 
 class TorchStepper:
@@ -55,6 +51,8 @@ class TorchStepper:
     name = "torch"
 
     def __init__(self, problem: Problem, learning_rate: float = 0.0) -> None:
+        import torch
+
         translation = translate(problem, self.name, _activation)
         data = problem.training
         self._inputs = torch.from_numpy(data.inputs.copy())
@@ -71,6 +69,8 @@ class TorchStepper:
 
     def run(self, rows: IntArray, batch_size: int) -> None:
         """Take steps."""
+        import torch
+
         losses = []
         for batch in torch.split(torch.from_numpy(rows), batch_size):
             self._optimizer.zero_grad(set_to_none=True)
@@ -88,6 +88,8 @@ class TorchStepper:
 
 
 def _linear(layer: Dense, dtype: torch.dtype) -> torch.nn.Linear:
+    import torch
+
     bias = layer.bias is not None
     linear = torch.nn.Linear(layer.in_features, layer.out_features, bias=bias, dtype=dtype)
     with torch.no_grad():
@@ -98,17 +100,22 @@ def _linear(layer: Dense, dtype: torch.dtype) -> torch.nn.Linear:
 
 
 def _activation(operation: ElementwiseOperation) -> torch.nn.Module | None:
+    import torch
+
     if isinstance(operation, GELU):
         return torch.nn.GELU(approximate=operation.approximate)
     if isinstance(operation, ELU):
         return torch.nn.ELU(operation.alpha)
     if isinstance(operation, LeakyReLU):
         return torch.nn.LeakyReLU(operation.negative_slope)
-    kind = _PLAIN.get(type(operation))
-    return None if kind is None else kind()
+    name = _PLAIN.get(type(operation))
+    made: torch.nn.Module | None = None if name is None else getattr(torch.nn, name)()
+    return made
 
 
 def _loss(translation: Translation) -> torch.nn.Module:
+    import torch
+
     loss = translation.loss
     if isinstance(loss, HuberLoss):
         return torch.nn.HuberLoss(delta=loss.delta)
@@ -118,6 +125,8 @@ def _loss(translation: Translation) -> torch.nn.Module:
 def _optimizer(
     optimizer: Optimizer, network: torch.nn.Module, learning_rate: float
 ) -> torch.optim.Optimizer:
+    import torch
+
     # Biases do not decay.
     decaying = [each for each in network.parameters() if each.ndim == 2]
     others = [each for each in network.parameters() if each.ndim != 2]

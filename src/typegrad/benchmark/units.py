@@ -5,7 +5,8 @@ from __future__ import annotations
 from typegrad.benchmark.recommendation import number
 
 _TIMES = ((60.0, 1.0 / 60.0, "min"), (1.0, 1.0, "s"), (1e-3, 1e3, "ms"), (0.0, 1e6, "µs"))
-_COUNTS = ((1e9, "G"), (1e6, "M"), (1e4, "k"))
+_COUNTS = ((1e9, 1e9, "G"), (1e6, 1e6, "M"), (1e4, 1e3, "k"))
+"""From which number on, how many and which letter."""
 
 
 def duration(seconds: float) -> str:
@@ -35,7 +36,7 @@ def short_count(value: float) -> str:
     >>> short_count(1_470_000), short_count(58_400), short_count(3820)
     ('1.47 M', '58.4 k', '3,820')
     """
-    for least, letter in _COUNTS:
+    for least, unit, letter in _COUNTS:
         if value >= least:
-            return f"{value / least / (0.1 if letter == 'k' else 1.0):.3g} {letter}"
+            return f"{value / unit:.3g} {letter}"
     return number(value)

@@ -153,12 +153,15 @@ def _write(report: BatchSizeReport, text: str, folder: Path) -> None:
     write_whole(folder / "report.txt", (text + "\n").encode())
     report.to_json(folder / "report.json")
     report.to_csv(folder / "report.csv")
-    written = [folder / name for name in ("report.txt", "report.json", "report.csv")]
-    say("")
+    files = [folder / name for name in ("report.txt", "report.json", "report.csv")]
+    missing = ""
     try:
         report.to_html(folder / "report.html")
-        written += [folder / "report.html", *report.save_figures(folder)]
+        files += [folder / "report.html", *report.save_figures(folder)]
     except MissingExtraError as error:
-        say(f"no page and no figures: {error}")
-    for file in written:
+        missing = f"no page and no figures: {error}"
+    say("")
+    for file in files:
         say(f"{file}")
+    if missing:
+        say(missing)

@@ -7,6 +7,7 @@ from typing import Any, get_args
 
 from typegrad.benchmark.recommendation import Objective
 from typegrad.benchmark.settings import LearningRateRule
+from typegrad.benchmark.steppers import ENGINES
 from typegrad.cli import values
 from typegrad.tabular.options import OPTIMIZERS
 
@@ -45,8 +46,8 @@ def _add_measuring_options(group: Any) -> None:
     add("--most-seeds", type=values.count, default=40, metavar="N",
         help="trainings of sizes that may be the fastest")  # fmt: skip
     add("--engines", type=lambda text: tuple(text.split(",")), default="auto", metavar="NAME,NAME",
-        help="whose steps are timed; the first is what counts. auto, planned, eager, "
-        "torch, jax")  # fmt: skip
+        help="whose steps are timed; the first is what counts: some of "
+        f"{', '.join(ENGINES)}")  # fmt: skip
     add("--target-loss", type=values.any_number, default=unset, metavar="LOSS",
         help="validation loss to be reached (default: one that most sizes reach)")  # fmt: skip
     add("--budget-seconds", type=values.positive, default=120.0, metavar="S",
