@@ -150,6 +150,8 @@ class Own(tg.NeuralNetwork):
 first: tg.NeuralNetwork = Own()
 second = first
 third = fourth = annotated()
+for _ in range(2):
+    fifth, number = annotated(), 3
 """
     )
     assert [line for line in lines if line.startswith("model.py")] == [
@@ -159,6 +161,7 @@ third = fourth = annotated()
         "model.py:29: Own",
         "model.py:33: first",
         "model.py:35: third",
+        "model.py:37: fifth",
     ]
     assert status == 1
 

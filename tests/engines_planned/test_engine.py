@@ -81,7 +81,7 @@ def test_history_names_what_is_not_planned() -> None:
 
 def test_unknown_engine() -> None:
     with pytest.raises(ValueError, match="engine is 'fast'; expected one of 'auto', 'eager'"):
-        tg.Trainer(network_of(tg.Dense(4, 1)), tg.SGD(), engine="fast")  # type: ignore[arg-type]
+        tg.Trainer(network_of(tg.Dense(4, 1)), tg.SGD(), engine="fast")  # type: ignore[call-overload]
 
 
 def same_on_both(run: Callable[[type[EagerEngine]], tuple[Any, ...]]) -> None:

@@ -209,14 +209,22 @@ def _needs_nothing(function: Callable[..., object]) -> bool:
 
 
 def _line_of(name: str, path: Path) -> int:
-    """Line where a name is defined in a file; 1 if that cannot be told."""
+    """Line where a module gives a name its last meaning; 1 if that cannot be told."""
     line = 1
-    for node in ast.parse(path.read_bytes()).body:
-        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
-        names = [target.id for target in targets if isinstance(target, ast.Name)]
-        if name in (*names, getattr(node, "name", None)):
-            line = node.lineno
+    for statement in ast.parse(path.read_bytes()).body:
+        is_definition = isinstance(statement, ast.FunctionDef | ast.ClassDef)
+        for node in [statement] if is_definition else ast.walk(statement):
+            if name == _name_given_by(node):
+                line = getattr(node, "lineno", line)
     return line
+
+
+def _name_given_by(node: ast.AST) -> str | None:
+    if isinstance(node, ast.Name):
+        return node.id if isinstance(node.ctx, ast.Store) else None
+    if isinstance(node, ast.alias):
+        return node.asname or node.name
+    return getattr(node, "name", None)
 
 
 def _line_in(path: Path, error: BaseException) -> int:

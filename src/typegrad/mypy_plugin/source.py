@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import TypeAlias
 
 from mypy.checker import TypeChecker
 from mypy.nodes import (
     AssignmentStmt,
     CallExpr,
+    ClassDef,
     Context,
     Expression,
     ForStmt,
     FuncDef,
     ListExpr,
+    MemberExpr,
     MypyFile,
     NameExpr,
     Node,
@@ -29,6 +32,9 @@ from mypy.plugin import CheckerPluginInterface
 from mypy.traverser import all_name_and_member_expressions
 from mypy.types import Instance
 
+Variable: TypeAlias = Var | tuple[ClassDef, str]
+"""A variable, or an attribute of ``self`` in a class."""
+
 _PARTS = ("expr", "subject", "index", "target", "func", "items", "body", "bodies", "defs",
           "handlers", "else_body", "finally_body")  # fmt: skip
 """Attributes of statements that hold what is inside of them, in the order of the lines."""
@@ -38,9 +44,9 @@ class Source:
     """Assignments of a file in the order of its lines, and its calls through ``super()``."""
 
     def __init__(self, tree: MypyFile) -> None:
-        self.kinds: dict[Var, set[str]] = {}
+        self.kinds: dict[Variable, set[str]] = {}
         """How the values of a variable that has several are made."""
-        self.variables: dict[Context, Var] = {}
+        self.variables: dict[Context, Variable] = {}
         """The variable that takes its type from an expression."""
         self.first_values: dict[Expression, Context] = {}
         """The expression that a name stands for, where it can only be the first assigned one."""
@@ -51,8 +57,8 @@ class Source:
         self.being_read: set[CallExpr] = set()
         """Calls that are being checked; to read their arguments calls the hooks again."""
         self._around: tuple[Node, ...] = ()
-        self._first: dict[Var, tuple[Expression | None, tuple[Node, ...]]] = {}
-        self._uses: dict[Var, list[tuple[NameExpr, tuple[Node, ...]]]] = {}
+        self._first: dict[Variable, tuple[Expression | None, tuple[Node, ...]]] = {}
+        self._uses: dict[Variable, list[tuple[Expression, tuple[Node, ...]]]] = {}
         self._read(tree.defs)
 
     def _read(self, part: object) -> None:
@@ -77,7 +83,7 @@ class Source:
 
     def _read_inside(self, statement: Statement) -> None:
         around = self._around
-        if isinstance(statement, ForStmt | WhileStmt | FuncDef):
+        if isinstance(statement, ForStmt | WhileStmt | FuncDef | ClassDef):
             self._around = (*around, statement)
         if isinstance(statement, ForStmt):
             self._assigned(statement.index, None)
@@ -86,17 +92,28 @@ class Source:
         self._around = around
 
     def _used(self, expression: Expression) -> None:
-        for name in all_name_and_member_expressions(expression)[0]:
-            variable = name.node
-            if isinstance(variable, Var) and self._has_one_value(variable):
-                self._uses.setdefault(variable, []).append((name, self._around))
+        names, members = all_name_and_member_expressions(expression)
+        for use in (*names, *members):
+            variable = self._variable(use)
+            if variable is not None and self._has_one_value(variable):
+                self._uses.setdefault(variable, []).append((use, self._around))
+
+    def _variable(self, use: Expression) -> Variable | None:
+        if isinstance(use, NameExpr):
+            return use.node if isinstance(use.node, Var) else None
+        if isinstance(use, MemberExpr) and isinstance(use.expr, NameExpr):
+            owner = use.expr.node
+            classes = [node for node in self._around if isinstance(node, ClassDef)]
+            if isinstance(owner, Var) and owner.is_self and classes:
+                return classes[-1], use.name
+        return None
 
     def _passed(self, argument: Expression, call: CallExpr) -> None:
         self.super_calls[argument] = call
         for item in argument.items if isinstance(argument, ListExpr | TupleExpr) else []:
             self._passed(item, call)
 
-    def _has_one_value(self, variable: Var) -> bool:
+    def _has_one_value(self, variable: Variable) -> bool:
         return variable in self._first and variable not in self.kinds
 
     def _assigned(self, target: Expression, value: Expression | None, kind: str = "") -> None:
@@ -106,8 +123,8 @@ class Source:
             for name, item in zip(target.items, values, strict=True):
                 self._assigned(name, item)
             return
-        variable = target.node if isinstance(target, NameExpr) else None
-        if not isinstance(variable, Var):
+        variable = self._variable(target)
+        if variable is None:
             return
         if variable not in self._first:
             self._first[variable] = (value, self._around)
@@ -121,7 +138,7 @@ class Source:
         self.kinds[variable].add(kind or _kind(value))
 
     def _note_uses_before(
-        self, variable: Var, first: Expression | None, start: tuple[Node, ...]
+        self, variable: Variable, first: Expression | None, start: tuple[Node, ...]
     ) -> None:
         """Note where a name surely stands for the first value: loops and functions go back."""
         again = set(self._around).difference(start)

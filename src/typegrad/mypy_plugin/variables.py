@@ -8,7 +8,7 @@ the lines up to the second.
 
 from __future__ import annotations
 
-from mypy.nodes import Context, Expression, NameExpr
+from mypy.nodes import Context, Expression, MemberExpr, NameExpr
 from mypy.plugin import CheckerPluginInterface
 from mypy.types import Instance, ProperType
 
@@ -30,7 +30,7 @@ def open_type(api: CheckerPluginInterface, node: Context, exact: Instance) -> In
 
 def first_type(api: CheckerPluginInterface, node: Expression, given: ProperType) -> ProperType:
     """Type of an expression, with widths if it stands for the first of several values."""
-    found = source_of(api) if isinstance(node, NameExpr) else None
+    found = source_of(api) if isinstance(node, NameExpr | MemberExpr) else None
     if found is None or node not in found.first_values:
         return given
     return found.types.get(found.first_values[node], given)

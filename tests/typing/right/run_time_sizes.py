@@ -69,15 +69,6 @@ def assigned_anew_with_an_operator() -> None:
     tg.NeuralNetwork(model, loss=tg.MSELoss())
 
 
-def assigned_anew_in_a_loop() -> None:
-    model = tg.Dense(13, 64)
-    for before, after in itertools.pairwise((64, 32, 16)):
-        # E[plain]: Incompatible types in assignment
-        model = model >> tg.Tanh() >> tg.Dense(before, after)
-    # E[plain, pyright, ty, pyrefly]
-    tg.NeuralNetwork(model >> tg.Dense(16, 1), loss=tg.MSELoss())
-
-
 def assigned_anew_with_an_annotation() -> None:
     layers: tg.Layer = tg.Dense(13, 32) >> tg.Tanh()
     layers = layers >> tg.Dense(32, 64)
@@ -94,6 +85,20 @@ def assigned_anew_in_a_branch() -> None:
             # E[plain]
             model = model >> tg.Dense(64, 32)
         tg.NeuralNetwork(model >> tg.Dense(32, 1), loss=tg.MSELoss())
+
+
+class Growing:
+    """A user's class whose attribute is assigned anew."""
+
+    def __init__(self, deep: bool) -> None:
+        self.model = tg.Dense(3, 8) >> tg.Tanh()
+        if deep:
+            # E[plain]: Incompatible types in assignment
+            self.model = self.model >> tg.Dense(8, 4)
+
+
+def attributes_assigned_anew() -> None:
+    assert Growing(deep=True).model.out_features == 4
 
 
 def networks_and_trainers_assigned_anew() -> None:

@@ -234,6 +234,22 @@ def last_line_of_several() -> None:
     model = model >> tg.Dense(64, 1)
 
 
+class Growing:
+    """A user's class whose model grows, wrongly."""
+
+    def __init__(self) -> None:
+        self.model = tg.Dense(13, 32) >> tg.Tanh()
+        # E[types]
+        # E[plugin]: Dense(64, 1) expects 64 input features, but Chain(...) before it gives 32
+        self.model = self.model >> tg.Dense(64, 1)
+
+
+def attribute_that_grows() -> None:
+    """A model in an attribute, wrong in its second line."""
+    # E[run]: Dense(64, 1) expects 64 input features, but Dense(13, 32) before it gives 32
+    Growing()
+
+
 def network_of_a_class() -> None:
     """A network whose layers a subclass gives."""
 
