@@ -12,6 +12,7 @@ from typing import Any
 from typegrad.engines.compiled import llvm
 from typegrad.engines.compiled.cache import CodeCache
 from typegrad.engines.compiled.chain import Chain
+from typegrad.engines.compiled.forward_worker import emit_forward
 from typegrad.engines.compiled.kernel import emit_chain
 from typegrad.engines.compiled.masks import emit_mask
 from typegrad.engines.compiled.products import emit_product
@@ -28,6 +29,7 @@ from typegrad.engines.compiled.rows import (
     emit_transpose,
     emit_zero_ends,
 )
+from typegrad.engines.compiled.scaling import emit_standardize, emit_unscale
 from typegrad.engines.compiled.target import Target, host
 from typegrad.engines.compiled.worker import Worker
 
@@ -47,8 +49,10 @@ KERNELS: Mapping[str, Callable[[Any, str, int, int], None]] = {
     "total": emit_total,
     "transpose": emit_transpose,
     "mask": emit_mask,
+    "standardize": emit_standardize,
+    "unscale": emit_unscale,
 }
-"""What is always there, beside the worker."""
+"""What is always there, beside the workers."""
 
 
 class Library:
@@ -76,10 +80,11 @@ class Library:
         empty = llvm.binding.parse_assembly("")
         self._engine = llvm.binding.create_mcjit_compiler(empty, target.machine())
         self._note: Callable[[str], None] = note
-        self._add("kernels", [*KERNELS, "worker"], self._emit_kernels)
+        self._add("kernels", [*KERNELS, "worker", "forward"], self._emit_kernels)
         self._note = logger.debug
         self._prototype = ctypes.CFUNCTYPE(*[ctypes.c_int64] * 4)
         self.worker = self._prototype(self._addresses["worker"])
+        self.forward = self._prototype(self._addresses["forward"])
 
     @property
     def cache_problem(self) -> OSError | None:
@@ -125,6 +130,7 @@ class Library:
         for name, emit in KERNELS.items():
             emit(module, name, self.bits, self.lanes)
         Worker(module, "worker", self.bits, self.lanes, self._target.pause).write_all()
+        emit_forward(module, "forward")
 
     def _compile(self, module: Any) -> bytes:
         parsed = llvm.binding.parse_assembly(str(module))
