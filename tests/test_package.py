@@ -24,8 +24,11 @@ PACKAGE = ROOT / "src" / "typegrad"
 NOT_IN_THE_ORDER = {"__init__", "__main__", "_exports", "_version"}
 """The package's own face, which loads everything on use, and what imports nothing of it."""
 
-DOWNWARDS = {("history", "plotting")}
-"""Imports that point down, each inside a function: `History.plot` draws when it is called."""
+DOWNWARDS = {("history", "plotting"), ("network", "predictor")}
+"""Imports that point down, each inside a function.
+
+`History.plot` draws, and `NeuralNetwork.predict` takes native code, when they are called.
+"""
 
 
 def layers_of_the_package() -> dict[str, int]:

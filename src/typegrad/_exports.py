@@ -229,6 +229,7 @@ EXPORTS: dict[str, tuple[str, ...]] = {
         "plot_predictions",
         "save_figure",
     ),
+    "typegrad.predictor": ("CompiledPredictor",),
     "typegrad.schedules": (
         "ConstantSchedule",
         "CosineSchedule",
@@ -257,4 +258,8 @@ EXPORTS: dict[str, tuple[str, ...]] = {
         "no_grad",
     ),
     "typegrad.trainer": ("Trainer",),
+    "typegrad.warming": (
+        "Warmup",
+        "warmup",
+    ),
 }

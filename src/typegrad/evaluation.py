@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,9 +13,6 @@ from typegrad.metrics import Metric
 from typegrad.network import NeuralNetwork
 from typegrad.types import Array
 
-ROWS_AT_A_TIME = 8192
-"""Rows that pass through a network together where nothing is trained, to bound memory."""
-
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -25,24 +22,26 @@ class Evaluation:
     metrics: dict[str, float]
 
 
-def compute_outputs(network: NeuralNetwork, inputs: Array) -> Array:
-    """Forward in inference mode, some rows at a time to bound memory."""
-    parts = [
-        network.forward(inputs[start : start + ROWS_AT_A_TIME])
-        for start in range(0, len(inputs), ROWS_AT_A_TIME)
-    ]
-    return np.concatenate(parts)
-
-
 def evaluate_network(
     network: NeuralNetwork,
     data: TrainingData,
     targets: npt.NDArray[np.float64],
     metrics: Mapping[str, Metric],
+    compute_outputs: Callable[[Array], Array],
 ) -> Evaluation:
-    """Evaluate on prepared data; `targets` are those of `data` in their own units."""
+    """Evaluate on prepared data.
+
+    Parameters
+    ----------
+    network, data, metrics
+        What to evaluate, on what, and by what.
+    targets
+        Those of `data` in their own units.
+    compute_outputs
+        Takes the data's inputs through the network.
+    """
     with np.errstate(all="ignore"):
-        outputs = compute_outputs(network, data.inputs)
+        outputs = compute_outputs(data.inputs)
         loss = network.loss.forward(outputs, data.targets, data.weights)
         if not metrics:
             return Evaluation(loss, {})

@@ -6,6 +6,7 @@ import logging
 import math
 import time
 from collections.abc import Iterable, Sequence
+from functools import partial
 from types import UnionType
 
 import numpy as np
@@ -28,7 +29,9 @@ from typegrad.engines import (
     TrainingData,
     build_engine,
     check_engine_name,
+    training_work,
 )
+from typegrad.engines.base import forward_in_parts
 from typegrad.errors import NumericalError
 from typegrad.evaluation import Evaluation, evaluate_network
 from typegrad.fit_data import Examples, FitData, prepare, prepare_evaluation
@@ -73,8 +76,9 @@ class Trainer:
         ``"planned"`` traces a step once for each batch size and then runs NumPy alone, without
         allocation; its numbers are the same. ``"compiled"`` (extra ``fast``) runs whole epochs
         in native code; its numbers differ by rounding. What an engine cannot take, the next
-        simpler one runs, and the history's notes name it. ``"auto"`` takes the fastest that is
-        installed.
+        simpler one runs, and the history's notes name it. ``"auto"`` takes the compiled engine
+        where its extra is installed and the training is long (about a second in NumPy, judged
+        by rows, parameters, steps and epochs alone), else the planned one.
     threads
         How many threads the compiled engine may use; None for the cores that the process may
         use. Its results are the same for any number.
@@ -232,7 +236,8 @@ class Trainer:
         Parameters are as for `fit`. Returns numbers by name; ``"loss"`` comes first.
         """
         data, targets = prepare_evaluation(self.network, (x, y, sample_weight))
-        result = evaluate_network(self.network, data, targets, self.metrics)
+        compute_outputs = partial(forward_in_parts, self.network)
+        result = evaluate_network(self.network, data, targets, self.metrics, compute_outputs)
         return {"loss": result.loss, **result.metrics}
 
 
@@ -260,11 +265,11 @@ class _Run:
         self.interrupt = DeferredInterrupt()
         for note in history.notes:
             logger.info(note)
-        self.engine: Engine = self._build_engine()
         full_batch = isinstance(trainer.optimizer, FullBatchOptimizer)
         n = len(data.training)
         self.rows_per_step = n if full_batch else batch_size * trainer.accumulation_steps
         self.steps_per_epoch = math.ceil(n / self.rows_per_step)
+        self.engine: Engine = self._build_engine()
 
     def run(self, initial_epoch: int, callbacks: list[Callback]) -> History:
         trainer, history = self.trainer, self.history
@@ -370,7 +375,8 @@ class _Run:
             schedule.observe(monitored_value(record, None))
 
     def _evaluation(self, data: TrainingData, targets: npt.NDArray[np.float64]) -> Evaluation:
-        return evaluate_network(self.trainer.network, data, targets, self.trainer.metrics)
+        trainer, compute_outputs = self.trainer, self.engine.compute_outputs
+        return evaluate_network(trainer.network, data, targets, trainer.metrics, compute_outputs)
 
     def _is_evaluated(self, epoch: int) -> bool:
         last = (
@@ -417,6 +423,9 @@ class _Run:
             trainer.optimizer,
             settings,
             self._note,
+            work=training_work(
+                trainer.network, len(self.data.training), self.steps_per_epoch, self.epochs
+            ),
             threads=trainer.threads,
         )
 

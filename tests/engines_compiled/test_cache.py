@@ -122,7 +122,7 @@ def test_compiled_once(folder: Path) -> None:
     second = Library(32, host(), told.append)
     second.chains([chain])
     assert len(told) == 1
-    assert first.cache_problem is None
+    assert first.cache.problem is None
 
 
 def test_the_key_names_all_that_code_depends_on() -> None:

@@ -1,4 +1,4 @@
-"""The command ``typegrad``: train, predict, evaluate, info."""
+"""The command ``typegrad``: train, predict, evaluate, info, warmup."""
 
 from __future__ import annotations
 

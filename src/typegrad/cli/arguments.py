@@ -34,6 +34,12 @@ def build_parser() -> Parser:
     _add_predict(commands)
     _add_evaluate(commands)
     _add_info(commands)
+    commands.add_parser(
+        "warmup",
+        help="compile native code ahead of time",
+        description="Compile the native code that the extra 'fast' brings, and keep it for all "
+        "later processes: the first training then starts at once.",
+    )
     return parser
 
 

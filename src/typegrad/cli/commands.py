@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from typegrad.cli.arguments import build_parser
 from typegrad.cli.train import run_train
 from typegrad.cli.use import run_evaluate, run_info, run_predict
+from typegrad.cli.warm import run_warmup
 
 _COMMANDS = {
     "train": run_train,
     "predict": run_predict,
     "evaluate": run_evaluate,
     "info": run_info,
+    "warmup": run_warmup,
 }
 
 

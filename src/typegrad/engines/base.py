@@ -6,11 +6,14 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from typegrad.types import Array, IntArray, Vector
+
+if TYPE_CHECKING:
+    from typegrad.network import NeuralNetwork
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,7 @@ class Engine(ABC):
     """Carries out the steps of training. All engines give the same numbers."""
 
     name: ClassVar[str]
+    network: NeuralNetwork
 
     @abstractmethod
     def run_epoch(
@@ -113,6 +117,23 @@ class Engine(ABC):
             If a loss, gradient or parameter is not finite. Parameters and buffers are then
             those before the step.
         """
+
+    def compute_outputs(self, inputs: Array) -> Array:
+        """Compute the network's outputs in inference mode, to evaluate them."""
+        return forward_in_parts(self.network, inputs)
+
+
+ROWS_AT_A_TIME = 8192
+"""Rows that pass through a network together where nothing is trained, to bound memory."""
+
+
+def forward_in_parts(network: NeuralNetwork, inputs: Array) -> Array:
+    """Forward in inference mode, some rows at a time."""
+    parts = [
+        network.forward(inputs[start : start + ROWS_AT_A_TIME])
+        for start in range(0, len(inputs), ROWS_AT_A_TIME)
+    ]
+    return np.concatenate(parts)
 
 
 def step_rows(permutation: IntArray, rows_per_step: int) -> Iterator[IntArray]:

@@ -90,6 +90,9 @@ class StepTracer:
         Whether branches on values are planned, for data that takes the same branch.
     plannable : bool
         False once the network as a whole turned out not to be traceable.
+    repeats : int
+        How often each pass is traced, to find out whether it is always the same: 2, unless that
+        is known already.
     """
 
     def __init__(self, network: NeuralNetwork, current: RunMode) -> None:
@@ -99,6 +102,7 @@ class StepTracer:
         self.written: set[tuple[int, str]] = set()
         self.guards = True
         self.plannable = True
+        self.repeats = 2
         self._parameters = network.parameters
         self._buffers = network.buffers
         self._holders = find_holders(network)
@@ -150,18 +154,18 @@ class StepTracer:
         return self._trace(run, False)
 
     def _trace(self, run: Callable[[Recorder], dict[str, Any]], first: bool) -> Graph:
-        """Write down what `run` does, twice, and compare."""
+        """Write down what `run` does, as often as `repeats` says, and compare."""
         while True:
             try:
                 # The second time meets what the first left in attributes and generators.
                 with self._restored():
-                    traces = [self._trace_once(run, first) for _ in range(2)]
+                    traces = [self._trace_once(run, first) for _ in range(self.repeats)]
                     drifting = [part for _, recorder in traces for part in recorder.drifting()]
             except NotTraceable as failure:
                 self._give_up_on(failure.culprit, failure.reason)
                 continue
-            graph, again = (graph for graph, _ in traces)
-            difference = first_difference(graph, again)
+            graph, again = traces[0][0], traces[-1][0]
+            difference = first_difference(graph, again) if self.repeats > 1 else None
             if not drifting and difference is None:
                 return simplify(graph)
             culprit = drifting[0] if difference is None else difference.origin

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from typegrad.data import Table, TableEncoder
+from typegrad.engines.base import ROWS_AT_A_TIME
 from typegrad.errors import DataError, ShapeError
-from typegrad.evaluation import ROWS_AT_A_TIME
 from typegrad.losses import GaussianNLLLoss, QuantileLoss
 from typegrad.metrics import METRICS
 from typegrad.network import NeuralNetwork

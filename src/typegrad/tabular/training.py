@@ -12,8 +12,8 @@ import numpy as np
 from typegrad.callbacks import Callback, EarlyStopping
 from typegrad.data import Standardizer, Table, TableEncoder
 from typegrad.data.encoder import Categories
+from typegrad.engines.base import ROWS_AT_A_TIME
 from typegrad.errors import DataError
-from typegrad.evaluation import ROWS_AT_A_TIME
 from typegrad.history import History
 from typegrad.layers import ActivationName, ColumnEmbedding, Dense, Dropout, Layer
 from typegrad.losses import Loss, PoissonNLLLoss

@@ -14,7 +14,7 @@ from typegrad.engines.compiled.forward_lowering import ForwardLowering
 from typegrad.engines.compiled.forward_worker import FORWARD_JOB
 from typegrad.engines.compiled.graph_facts import NotNativeError
 from typegrad.engines.compiled.layout import aligned_zeros
-from typegrad.engines.compiled.library import KERNELS, Library, library_for
+from typegrad.engines.compiled.library import KERNELS, library_for
 from typegrad.engines.compiled.memory import Constants
 from typegrad.engines.compiled.program import (
     INPUTS,
@@ -72,6 +72,8 @@ class ForwardCode:
 
     Attributes
     ----------
+    library
+        Native functions for the network's dtype.
     input_dtype, output_dtype
         Of `run`'s arrays.
     row, output_row
@@ -86,16 +88,17 @@ class ForwardCode:
         self.row = row
         self._dtype = network.dtype
         self._predicts = predicts
-        self._library = library_for(8 * network.dtype.itemsize, note)
+        self.library = library_for(8 * network.dtype.itemsize, note)
         self._options = Options(network)
-        self._constants = Constants(network.dtype, self._library.lanes)
+        self._constants = Constants(network.dtype, self.library.lanes)
         # Rows of float64 for a library whose lanes are those of a narrower type.
-        self._units = Constants(FLOAT64, self._library.lanes)
+        self._units = Constants(FLOAT64, self.library.lanes)
         self._scaler = network.input_scaler if predicts else None
         self._unit_rows: list[tuple[Callable[[], Array], Array]] = []
         self.input_dtype = self._dtype if self._scaler is None else FLOAT64
         self.output_dtype = self._dtype
         self.finish: Callable[[Array], Array] | None = None
+        self._scalers = _scalers_of(network)
         self._lowering = self._lower(network)
         self._build()
         self.refresh()
@@ -133,7 +136,7 @@ class ForwardCode:
         except TraceError as error:
             raise NotNativeError(str(error)) from error
         lowering = ForwardLowering(
-            traced, self._library.lanes, self._dtype, self._constants, unscaling
+            traced, self.library.lanes, self._dtype, self._constants, unscaling
         )
         lowering.run()
         self._options.remember(tracer.written)
@@ -153,8 +156,9 @@ class ForwardCode:
         self.tile_rows = min(max(fitting, FEWEST_TILE_ROWS), MOST_TILE_ROWS)
         places = schedule.lay_out(self.tile_rows, 0)
         self._workspace_bytes = -(-places.used_bytes // 4096) * 4096 + 4096
-        addresses: dict[str | Chain, int] = {name: self._library.kernel(name) for name in KERNELS}
-        addresses.update(self._library.chains(schedule.chains()))
+        addresses: dict[str | Chain, int] = {name: self.library.kernel(name) for name in KERNELS}
+        for chain, address in self.library.chains(schedule.chains()).items():
+            addresses[chain] = address
         inputs = self._lowering.result.sources["inputs"]
         width = int(np.prod(self.row))
         floats = width * self.input_dtype.itemsize // self._dtype.itemsize
@@ -175,10 +179,11 @@ class ForwardCode:
         for read, memory in self._unit_rows:
             memory[0] = read()
 
-    @property
-    def is_outdated(self) -> bool:
-        """Whether the network's layers, or their options, are not what they were."""
-        return self._options.changed()
+    def is_outdated(self, network: NeuralNetwork) -> bool:
+        """Whether the network's layers, their options, or its scalers are not what they were."""
+        scalers = _scalers_of(network)
+        same = all(one is other for one, other in zip(scalers, self._scalers, strict=True))
+        return not same or self._options.changed()
 
     # -- running --------------------------------------------------------------------
 
@@ -202,14 +207,14 @@ class ForwardCode:
         job = self.job(inputs, outputs, threads)
         address = job.array.ctypes.data
         if threads == 1:
-            self._library.forward(address, 0, 1)
+            self.library.forward(address, 0, 1)
             return outputs
         with ThreadPoolExecutor(threads - 1, "typegrad") as pool:
             helpers = [
-                pool.submit(self._library.forward, address, number, threads)
+                pool.submit(self.library.forward, address, number, threads)
                 for number in range(1, threads)
             ]
-            self._library.forward(address, 0, threads)
+            self.library.forward(address, 0, threads)
         for helper in helpers:
             helper.result()
         return outputs
@@ -236,13 +241,25 @@ class ForwardCode:
 
 
 class Job:
-    """Integers for the forward worker, with the arrays that they name by address."""
+    """Integers for the forward worker, with the arrays that they name by address.
+
+    Attributes
+    ----------
+    array
+        The integers.
+    """
 
     def __init__(self, fields: dict[str, int], kept: tuple[object, ...]) -> None:
         self.array: IntArray = np.zeros(len(FORWARD_JOB), np.int64)
         for name, value in fields.items():
             self.array[FORWARD_JOB[name]] = value
         self._kept = kept
+
+
+def _scalers_of(network: NeuralNetwork) -> list[object]:
+    """Return the scalers, and what they hold: another array after each call of ``fit``."""
+    scalers = (network.input_scaler, network.target_scaler)
+    return [*scalers, *(each.mean if each else None for each in scalers)]
 
 
 def _leave(outputs: Any) -> Any:

@@ -30,7 +30,7 @@ FORWARD_JOB: Mapping[str, int] = {
 
 
 def emit_forward(module: Any, name: str) -> None:
-    """Write ``forward(job, thread, threads)``.
+    """Write ``forward(job, thread, threads)``, and ``forward_alone(job)`` for a single thread.
 
     Each thread takes its share of the tiles. What becomes of a row does not depend on the rows
     beside it.
@@ -52,4 +52,6 @@ def emit_forward(module: Any, name: str) -> None:
         code.write(frame, field["inputs"] + start * field["input_bytes"], INPUTS)
         code.write(frame, field["outputs"] + start * field["output_bytes"], OUTPUTS)
         code.call(run_program, field["program"], field["end"], frame)
-    code.finish()
+    forward = code.finish()
+    alone = Code(module, f"{name}_alone", 1)
+    alone.finish(alone.call(forward, alone.arguments[0], 0, 1))

@@ -66,13 +66,18 @@ class Library:
         The processor.
     note
         Told if this takes a while.
+
+    Attributes
+    ----------
+    cache
+        Where compiled code is kept on disk.
     """
 
     def __init__(self, bits: int, target: Target, note: Callable[[str], None]) -> None:
         self.bits = bits
         self.lanes = target.lanes(bits)
         self._target = target
-        self._cache = CodeCache(target.key)
+        self.cache = CodeCache(target.key)
         self._lock = threading.Lock()
         self._addresses: dict[str, int] = {}
         machine = target.machine()
@@ -80,16 +85,15 @@ class Library:
         empty = llvm.binding.parse_assembly("")
         self._engine = llvm.binding.create_mcjit_compiler(empty, target.machine())
         self._note: Callable[[str], None] = note
-        self._add("kernels", [*KERNELS, "worker", "forward"], self._emit_kernels)
+        self._add("kernels", [*KERNELS, "worker", "forward", "forward_alone"], self._emit_kernels)
         self._note = logger.debug
         self._prototype = ctypes.CFUNCTYPE(*[ctypes.c_int64] * 4)
         self.worker = self._prototype(self._addresses["worker"])
         self.forward = self._prototype(self._addresses["forward"])
-
-    @property
-    def cache_problem(self) -> OSError | None:
-        """Why compiled code could not be kept on disk, if it could not."""
-        return self._cache.problem
+        # It keeps Python's lock: letting go of it takes as long as a row does.
+        self.forward_alone = ctypes.PYFUNCTYPE(None, ctypes.c_void_p)(
+            self._addresses["forward_alone"]
+        )
 
     def kernel(self, name: str) -> int:
         """Return the address of one of `KERNELS`."""
@@ -107,17 +111,17 @@ class Library:
     def _add(self, name: str, functions: list[str], emit: Callable[[Any], None]) -> None:
         """Load a module's functions from the cache, or compile them."""
         file = f"{name}_{self.bits}"
-        code = self._cache.load(file)
+        code = self.cache.load(file)
         if code is None:
             self._note(
                 f"compiling native code for this processor: some seconds, once; it is kept in "
-                f"{self._cache.folder}"
+                f"{self.cache.folder}"
             )
             module = llvm.ir.Module(name)
             module.triple = self._target.triple
             emit(module)
             code = self._compile(module)
-            self._cache.save(file, code)
+            self.cache.save(file, code)
         self._engine.add_object_file(llvm.binding.ObjectFileRef.from_data(code))
         self._engine.finalize_object()
         for function in functions:

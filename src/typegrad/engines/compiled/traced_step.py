@@ -48,6 +48,7 @@ def trace_step(network: NeuralNetwork, data: TrainingData, tracer: StepTracer) -
     TraceError, NotNativeError
         If it cannot be traced, or if the formulas use the number of examples; says where.
     """
+
     def trace(batch: int) -> Graph:
         example = TrainingData(
             np.resize(data.inputs, (batch, *data.inputs.shape[1:])),
@@ -85,6 +86,7 @@ def _trace_for_any(
         traced.append(TracedStep(trace(batch), batch))
         for culprit, reason in tracer.reasons.values():
             raise NotNativeError(f"{culprit} ({reason})")
+        tracer.repeats = 1
     clear = [step for step in traced if _is_clear(step)]
     if len(clear) < 2:
         raise NotNativeError("arrays whose columns are examples")
