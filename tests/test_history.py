@@ -89,7 +89,7 @@ def test_a_real_training() -> None:
     assert history.notes == [
         "x converted from float64 to the network's float32",
         "y converted from float64 to the network's float32",
-        "engine: planned; the training is too short for native code to be worth loading",
+        "engine: planned; the training is too short to be worth native code",
     ]
 
 
@@ -98,7 +98,7 @@ def test_no_notes_of_conversion_when_nothing_is_converted() -> None:
     network = tg.NeuralNetwork(tg.Dense(2, 1), loss=tg.MSELoss())
     history = tg.Trainer(network, tg.SGD(0.01)).fit(x, x[:, :1], epochs=1)
     assert history.notes == [
-        "engine: planned; the training is too short for native code to be worth loading"
+        "engine: planned; the training is too short to be worth native code"
     ]
 
 

@@ -52,7 +52,7 @@ class Foreign(tg.ElementwiseOperation):
 @pytest.mark.parametrize(
     ("name", "note"),
     [
-        ("auto", "engine: planned; the training is too short for native code to be worth loading"),
+        ("auto", "engine: planned; the training is too short to be worth native code"),
         ("planned", "engine: planned, as asked for"),
         ("eager", "engine: eager, as asked for"),
     ],

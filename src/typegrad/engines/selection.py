@@ -81,7 +81,7 @@ def build_engine(
     if name == "auto":
         problem = None
         if work < LONG_TRAINING:
-            problem = "the training is too short for native code to be worth loading"
+            problem = "the training is too short to be worth native code"
         elif find_spec("llvmlite") is None:
             problem = "native code would be faster, but needs pip install 'typegrad[fast]'"
         if problem is not None:

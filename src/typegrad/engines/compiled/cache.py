@@ -91,7 +91,7 @@ class CodeCache:
         return len(sizes), sum(sizes)
 
     def _remove_old_files(self) -> None:
-        if len(os.listdir(self.folder)) > MOST_FILES:
+        if len(list(self.folder.iterdir())) > MOST_FILES:
             for path in _newest_first(self.folder.iterdir())[MOST_FILES // 2 :]:
                 path.unlink(missing_ok=True)
 
