@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from inspect import isabstract
 from pathlib import Path
 from typing import Any
 
@@ -92,8 +93,8 @@ def _trainings(dtype: FloatDType) -> Iterator[tuple[NeuralNetwork, Any, StepSett
 
     plain = StepSettings()
     sgd = optimizers.SGD
-    for name in ACTIVATIONS:
-        yield build(Dense(3, 2, name), Dense(2, 1)), sgd(), plain
+    for activation in ACTIVATIONS.values():
+        yield build(Dense(3, 2, activation()), Dense(2, 1)), sgd(), plain
     for kind in _kinds(optimizers, optimizers.Optimizer):
         for settings in (plain, StepSettings(clip_norm=1.0)):
             yield build(Dense(3, 1)), kind(), settings
@@ -110,7 +111,7 @@ def _kinds(module: Any, base: type) -> Iterator[Any]:
     """All public classes of a module that can be made without arguments."""
     for name in module.__all__:
         kind = getattr(module, name)
-        if isinstance(kind, type) and issubclass(kind, base) and not kind.__abstractmethods__:
+        if isinstance(kind, type) and issubclass(kind, base) and not isabstract(kind):
             yield kind
 
 

@@ -63,6 +63,8 @@ class CompiledEngine(PlannedEngine):
         self._library = library_for(8 * network.dtype.itemsize, note)
         self._code: NetworkCode | None = None
         self._shapes: tuple[object, ...] = ()
+        self._data: TrainingData | None = None
+        self._admits = True
         self._forward: ForwardCode | None = None
 
     def run_epoch(
@@ -172,7 +174,13 @@ class CompiledEngine(PlannedEngine):
         if self._shapes != shapes or self._options.changed():
             self._shapes = shapes
             self._code = self._compile(data)
-        return self._code
+            self._data = None
+        if self._code is not None and data is not self._data:
+            self._data = data
+            self._admits = self._code.admits(data)
+            if not self._admits:
+                self._tell("the planned engine runs this data: it takes another branch")
+        return self._code if self._admits else None
 
     def _compile(self, data: TrainingData) -> NetworkCode | None:
         tracer = StepTracer(self.network, RunMode(Mode(True)))

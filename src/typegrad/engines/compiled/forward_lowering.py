@@ -48,9 +48,9 @@ class ForwardLowering(StepLowering):
         constants: Constants,
         unscaling: Sequence[Operand],
     ) -> None:
-        layout = StepLayout(
-            traced.batch, {}, PaddedParameters([], lanes), 0, lanes, dtype, few_rows=False
-        )
+        if traced.branches.outputs:
+            raise NotNativeError("a branch on values")
+        layout = StepLayout(traced.batch, {}, PaddedParameters([], lanes), 0, lanes, dtype, 0)
         super().__init__(traced.graph, layout, constants)
         self._moving = _depends_on_inputs(traced.graph)
         self._fixed: dict[str, tuple[Node, Array]] = {}
@@ -68,15 +68,14 @@ class ForwardLowering(StepLowering):
     def _leaf(self, leaf: Leaf) -> Place:
         if leaf.kind == "input" or known_number(leaf) is not None:
             return super()._leaf(leaf)
-        return self._fixed_place(leaf)
+        return self._unread
 
     def _call(self, call: Call) -> Value:
-        # Only what the schedule reads gets a place; the others are steps on the way.
         return super()._call(call) if id(call) in self._moving else self._unread
 
     def value(self, argument: Any, call: Call) -> Value:
-        is_fixed = isinstance(argument, Call) and id(argument) not in self._moving
-        if is_fixed and self.values[id(argument)] is self._unread:
+        # What the schedule reads gets a place; all else that is fixed is a step on the way.
+        if isinstance(argument, Node) and self.values.get(id(argument)) is self._unread:
             self.values[id(argument)] = self._fixed_place(argument)
         return super().value(argument, call)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from typegrad.engines.base import TrainingData
+from typegrad.engines.compiled.branches import split_branches
 from typegrad.engines.compiled.graph_facts import NotNativeError, name_of
 from typegrad.engines.planned_step import StepTracer
 from typegrad.tracing import Call, Graph, Leaf, Node
@@ -34,9 +35,20 @@ _TURNED = frozenset({"swapaxes", "transpose"})
 
 @dataclass(frozen=True)
 class TracedStep:
-    """A step's graph, and the number of examples in it, which no array has as another length."""
+    """A step's graph.
+
+    Attributes
+    ----------
+    graph
+        What it computes.
+    branches
+        The conditions that it branched on; see `split_branches`.
+    batch
+        The number of examples, which no array has as another length.
+    """
 
     graph: Graph
+    branches: Graph
     batch: int
 
 
@@ -83,9 +95,11 @@ def _trace_for_any(
     """Trace with several numbers of examples, and see that nothing depends on them."""
     traced = []
     for batch in _unused_lengths(network, lengths):
-        traced.append(TracedStep(trace(batch), batch))
+        graph = trace(batch)
         for culprit, reason in tracer.reasons.values():
             raise NotNativeError(f"{culprit} ({reason})")
+        graph, branches = split_branches(graph)
+        traced.append(TracedStep(graph, branches, batch))
         tracer.repeats = 1
     clear = [step for step in traced if _is_clear(step)]
     if len(clear) < 2:
