@@ -97,9 +97,7 @@ def test_no_notes_of_conversion_when_nothing_is_converted() -> None:
     x = np.ones((4, 2), np.float32)
     network = tg.NeuralNetwork(tg.Dense(2, 1), loss=tg.MSELoss())
     history = tg.Trainer(network, tg.SGD(0.01)).fit(x, x[:, :1], epochs=1)
-    assert history.notes == [
-        "engine: planned; the training is too short to be worth native code"
-    ]
+    assert history.notes == ["engine: planned; the training is too short to be worth native code"]
 
 
 def test_dataframe() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,10 +20,9 @@ from typegrad.engines import (
     TrainingData,
 )
 from typegrad.engines.compiled import network_code
-from typegrad.errors import TypegradError
 from typegrad.types import AnyArray, Array, Vector
 
-from .row import Row
+from .row import Inputs, Row
 from .table import ROWS
 
 TOLERANCE = {"float32": 2e-4, "float64": 1e-11}
@@ -77,11 +78,10 @@ class Outcome:
     notes: list[str]
 
 
-def train(row: Row, build: Any, data: TrainingData, width: int, batch_size: int) -> Outcome:
-    operands = data.inputs.shape[1] // width
-    network = tg.NeuralNetwork(
-        Applied(row.make(), operands, width), loss=tg.HuberLoss(), dtype=data.inputs.dtype
-    )
+def train(
+    layer: Callable[[], tg.Layer], build: Any, data: TrainingData, batch_size: int
+) -> Outcome:
+    network = tg.NeuralNetwork(layer(), loss=tg.HuberLoss(), dtype=data.inputs.dtype)
     notes: list[str] = []
     engine: Engine = build(network, tg.SGD(), StepSettings())
     vars(engine)["_note"] = notes.append
@@ -91,14 +91,116 @@ def train(row: Row, build: Any, data: TrainingData, width: int, batch_size: int)
     return Outcome(numbers, notes)
 
 
-def data_for(row: Row, width: int, rows: int, dtype: str) -> TrainingData | None:
-    """Rows of operands, with targets for what comes out; None if no rows do."""
+def data_for(row: Row, width: int, rows: int, dtype: str) -> TrainingData:
+    """Rows of operands, with targets for what comes out."""
     rng = np.random.default_rng([width, rows])
     inputs = np.concatenate([draw((rows, width), rng) for draw in row.draws], axis=1).astype(dtype)
     layer = Applied(row.make(), len(row.draws), width)
     layer.factor.bind(np.ones(inputs.shape[1], inputs.dtype), np.zeros_like(inputs[0]))
-    try:
-        outputs = layer.forward(inputs)
-    except (TypegradError, ValueError):
-        return None
+    outputs = layer.forward(inputs)
     return TrainingData(inputs, np.full(outputs.shape, 0.3, dtype))
+
+
+class Held(tg.Layer):
+    """Adds what an operation makes of the layer's own parameters: they can have any shape."""
+
+    def __init__(self, row: Row, inputs: Inputs) -> None:
+        self.held = [
+            tg.Parameter(x.shape, lambda shape, _, x=x: x, decay=False)  # type: ignore[misc]
+            for x in inputs
+        ]
+        self.operation: Any = row.make(*self.held[1:]) if row.parameters else row.make()
+        self.free = self.held[:1] if row.parameters else self.held
+
+    def output_features(self, in_features: int | None) -> int | None:
+        return in_features
+
+    def forward(self, x: Array, mode: tg.Mode = tg.INFERENCE) -> Array:
+        y = self.operation.forward(*[parameter.value for parameter in self.free])
+        self.factors = np.linspace(0.5, 1.0, y.size).astype(x.dtype).reshape(y.shape)
+        total: Array = np.sum(y * self.factors)
+        return x + total
+
+    def backward(self, output_grad: Array) -> Array:
+        grads = self.operation.backward(self.factors * np.sum(output_grad))
+        grads = grads if isinstance(grads, tuple) else (grads,)
+        for parameter, grad in zip(self.free, grads, strict=True):
+            parameter.grad[...] += grad
+        return output_grad
+
+
+NOT_NATIVE = {
+    *("Arccos", "Arccosh", "Arcsin", "Arcsinh", "Arctan", "Arctan2", "Arctanh", "Cos", "Cosh"),
+    *("Log10", "Log2", "LogAddExp", "Power", "Sin", "Sinh", "Tan"),
+}
+"""Functions of elements that the planned engine runs, with a note."""
+
+OF_ONE_DTYPE = [row for row in ROWS if row.name != "AsType"]  # networks have one dtype
+ELEMENTWISE = [row for row in OF_ONE_DTYPE if row.draws]
+
+
+def assert_equal(layer: Callable[[], tg.Layer], data: TrainingData, batch_size: int) -> list[str]:
+    """Train on every engine; return what the compiled one noted."""
+    tolerance = TOLERANCE[data.inputs.dtype.name]
+    eager, planned = (train(layer, kind, data, batch_size) for kind in (EagerEngine, PlannedEngine))
+    one, two = (train(layer, partial(CompiledEngine, threads=n), data, batch_size) for n in (1, 2))
+    for name, expected in eager.numbers.items():
+        assert planned.numbers[name].tobytes() == expected.tobytes(), name
+        assert two.numbers[name].tobytes() == one.numbers[name].tobytes(), name
+        scale = float(np.max(np.abs(expected), initial=1e-3))
+        difference = float(np.max(np.abs(one.numbers[name] - expected), initial=0.0))
+        assert difference <= tolerance * scale, name
+    return one.notes
+
+
+def check_elementwise(row: Row, width: int, batch_size: int, dtype: str) -> None:
+    data = data_for(row, width, 2 * batch_size + 1, dtype)
+    notes = assert_equal(lambda: Applied(row.make(), len(row.draws), width), data, batch_size)
+    if row.name in NOT_NATIVE:
+        name = row.name.split("-")[0]
+        assert notes[0].startswith("the planned engine runs this network: there is no native code")
+        assert name in notes[0]
+    else:
+        assert notes == []
+
+
+@pytest.fixture
+def _many_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let small batches have several chunks and threads."""
+    monkeypatch.setattr(network_code, "WORK_PER_THREAD", 1)
+    monkeypatch.setattr(network_code, "ROWS_PER_CHUNK", 8)
+
+
+@pytest.mark.usefixtures("_many_parts")
+@pytest.mark.parametrize(("width", "batch_size", "dtype"), [(3, 17, "float32")])
+@pytest.mark.parametrize("row", ELEMENTWISE, ids=str)
+def test_elementwise(row: Row, width: int, batch_size: int, dtype: str) -> None:
+    check_elementwise(row, width, batch_size, dtype)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("_many_parts")
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("batch_size", [1, 3, 100])
+@pytest.mark.parametrize("width", [1, 3, 17, 100])
+@pytest.mark.parametrize("row", ELEMENTWISE, ids=str)
+def test_elementwise_of_all_sizes(row: Row, width: int, batch_size: int, dtype: str) -> None:
+    check_elementwise(row, width, batch_size, dtype)
+
+
+def check_held(row: Row, inputs: Inputs, dtype: str) -> None:
+    data = TrainingData(np.ones((3, 2), dtype), np.full((3, 2), 0.3, dtype))
+    assert_equal(lambda: Held(row, inputs), data, batch_size=3)
+
+
+@pytest.mark.parametrize("row", OF_ONE_DTYPE, ids=str)
+def test_of_any_shape(row: Row) -> None:
+    check_held(row, row.samples[0], "float32")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("row", OF_ONE_DTYPE, ids=str)
+def test_of_all_shapes(row: Row, dtype: str) -> None:
+    for inputs in row.samples:
+        check_held(row, inputs, dtype)

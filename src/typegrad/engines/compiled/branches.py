@@ -45,7 +45,8 @@ def split_branches(graph: Graph) -> tuple[Graph, Graph]:
     branches = Graph(tested, conditions, [])
     for leaf in branches.leaves():
         if leaf.kind == "state":
-            raise NotNativeError(f"a branch on values of {leaf.name}")
+            culprits = ", ".join(sorted({str(guard.origin) for guard in guards}))
+            raise NotNativeError(f"a branch on values of {leaf.name} in {culprits}")
     return Graph(computed, graph.outputs, graph.updates), branches
 
 
