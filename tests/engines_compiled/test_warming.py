@@ -12,7 +12,7 @@ import pytest
 import typegrad as tg
 from typegrad import warming
 from typegrad.cli import main
-from typegrad.engines import StepSettings
+from typegrad.engines import StepSettings, selection
 from typegrad.engines.compiled import cache as cache_module
 from typegrad.engines.compiled import library as library_module
 from typegrad.engines.compiled import llvm
@@ -97,3 +97,19 @@ def test_without_the_extra(
     host.cache_clear()
     assert main(["warmup"]) == 2
     assert "pip install 'typegrad[fast]'" in capsys.readouterr().err
+
+
+def test_commands_say_that_native_code_is_compiled(
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(selection, "LONG_TRAINING", 0)
+    monkeypatch.chdir(folder)
+    arguments = ["train", "--epochs", "1", "--hidden", "4", "--seed", "0", "--quiet"]
+    assert main(arguments) == 0
+    expected = "typegrad: compiling native code for this processor: some seconds, once; it is kept"
+    assert capsys.readouterr().err.startswith(expected)
+    assert main(arguments) == 0
+    assert capsys.readouterr().err == ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from typegrad.cli.announcing import announcing_compilation
 from typegrad.cli.arguments import build_parser
 from typegrad.cli.train import run_train
 from typegrad.cli.use import run_evaluate, run_info, run_predict
@@ -14,7 +15,6 @@ _COMMANDS = {
     "predict": run_predict,
     "evaluate": run_evaluate,
     "info": run_info,
-    "warmup": run_warmup,
 }
 
 
@@ -24,4 +24,7 @@ def run(arguments: Sequence[str] | None) -> int:
         options = build_parser().parse_args(arguments)
     except SystemExit as finished:  # argparse has printed a help text or the version
         return int(finished.code or 0)
-    return _COMMANDS[options.command](options)
+    if options.command == "warmup":  # it says so itself
+        return run_warmup(options)
+    with announcing_compilation():
+        return _COMMANDS[options.command](options)

@@ -34,6 +34,9 @@ from typegrad.engines.compiled.worker import Worker
 
 logger = logging.getLogger("typegrad")
 
+COMPILING = "compiling native code"
+"""How the note begins that says so."""
+
 KERNELS: Mapping[str, Callable[[Any, str, int, int], None]] = {
     "product": emit_product,
     "product_transposed": emit_product_transposed,
@@ -113,7 +116,7 @@ class Library:
         code = self.cache.load(file)
         if code is None:
             self._note(
-                f"compiling native code for this processor: some seconds, once; it is kept in "
+                f"{COMPILING} for this processor: some seconds, once; it is kept in "
                 f"{self.cache.folder}"
             )
             module = llvm.ir.Module(name)
