@@ -27,9 +27,12 @@ NOT_IN_THE_ORDER = {"__init__", "__main__", "_exports", "_version"}
 PEERS = {"benchmark.jax_stepper", "benchmark.torch_stepper"}
 """Modules that are there for another framework; they are imported when it is asked for."""
 
-DOWNWARDS = {("history", "plotting"), ("operations", "layers")}
-"""Imports that point down, each inside a function: `History.plot` draws when it is called, and
-operations are composed to a `Chain`, which type checkers are told of, too."""
+DOWNWARDS = {("history", "plotting"), ("network", "predictor"), ("operations", "layers")}
+"""Imports that point down, each inside a function.
+
+`History.plot` draws, and `NeuralNetwork.predict` takes native code, when they are called;
+operations are composed to a `Chain`, which type checkers are told of, too.
+"""
 
 
 def layers_of_the_package() -> dict[str, int]:

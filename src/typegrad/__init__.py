@@ -33,11 +33,13 @@ if TYPE_CHECKING:
     from typegrad.optimizers import *  # noqa: F403
     from typegrad.per_example import *  # noqa: F403
     from typegrad.plotting import *  # noqa: F403
+    from typegrad.predictor import *  # noqa: F403
     from typegrad.schedules import *  # noqa: F403
     from typegrad.serialization import *  # noqa: F403
     from typegrad.tabular import *  # noqa: F403
     from typegrad.tensor import *  # noqa: F403
     from typegrad.trainer import *  # noqa: F403
+    from typegrad.warming import *  # noqa: F403
 else:
     _MODULE_OF = {name: module for module, names in EXPORTS.items() for name in names}
 

@@ -240,6 +240,7 @@ EXPORTS: dict[str, tuple[str, ...]] = {
         "plot_predictions",
         "save_figure",
     ),
+    "typegrad.predictor": ("CompiledPredictor",),
     "typegrad.schedules": (
         "ConstantSchedule",
         "CosineSchedule",
@@ -268,4 +269,8 @@ EXPORTS: dict[str, tuple[str, ...]] = {
         "no_grad",
     ),
     "typegrad.trainer": ("Trainer",),
+    "typegrad.warming": (
+        "Warmup",
+        "warmup",
+    ),
 }

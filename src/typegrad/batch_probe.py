@@ -18,7 +18,14 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from typegrad.batch_choice import BatchChoice
-from typegrad.engines import EngineName, StepSettings, TrainingData, build_engine
+from typegrad.engines import (
+    Engine,
+    EngineName,
+    StepSettings,
+    TrainingData,
+    build_engine,
+    training_work,
+)
 from typegrad.errors import NumericalError
 from typegrad.gradient_moments import gradient_moments
 from typegrad.network import NeuralNetwork
@@ -61,6 +68,7 @@ class ProbedTraining:
     network: NeuralNetwork
     optimizer: Optimizer | FullBatchOptimizer
     engine: EngineName
+    threads: int | None
     settings: StepSettings
     data: TrainingData
     """All training rows, or some of them."""
@@ -68,6 +76,20 @@ class ProbedTraining:
     """How many there are in all."""
     epochs: int
     seed: int
+
+    def build_engine(self, optimizer: Optimizer | FullBatchOptimizer) -> Engine:
+        """Make the engine that the training will have, for another optimizer."""
+        steps = math.ceil(self.rows / _PROBE_ROWS)
+        work = training_work(self.network, self.rows, steps, self.epochs)
+        return build_engine(
+            self.engine,
+            self.network,
+            optimizer,
+            self.settings,
+            lambda note: None,
+            work=work,
+            threads=self.threads,
+        )
 
 
 def check_batch_size(batch_size: object, initial_epoch: int) -> None:
@@ -165,9 +187,7 @@ def _noise_along_training(
     at_a_time = min(max(_PROBE_ROWS // together, 1), max(len(data) // together, 1))
     rows = _endless(generator, len(data), _MEASURED_AT[-1] * at_a_time * together)
     trained = copy.deepcopy(optimizer)  # its state too, and its schedule's
-    engine = build_engine(
-        training.engine, training.network, trained, training.settings, lambda note: None
-    )
+    engine = training.build_engine(trained)
     total = training.epochs * math.ceil(training.rows / (at_a_time * together))
     rates = trained.rates(0, _MEASURED_AT[-1], max(total, _MEASURED_AT[-1]))
     limit = _NOISE_ROWS if has_formula(training.network) else _NOISE_ROWS_IN_A_LOOP
@@ -204,13 +224,7 @@ def _step_seconds(
     """Seconds that a step takes, for sizes in ascending order as far as time allows."""
     data, together = training.data, training.settings.accumulation_steps
     generator = np.random.default_rng([training.seed, _STREAM])
-    engine = build_engine(
-        training.engine,
-        training.network,
-        copy.deepcopy(optimizer),
-        training.settings,
-        lambda note: None,
-    )
+    engine = training.build_engine(copy.deepcopy(optimizer))
 
     def run(size: int, steps: int) -> float:
         rows = _endless(generator, len(data), steps * size * together)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,11 +32,21 @@ class _Compared:
 
 
 def evaluate_network(
-    network: NeuralNetwork, supply: Supply, metrics: Mapping[str, Metric]
+    network: NeuralNetwork,
+    supply: Supply,
+    metrics: Mapping[str, Metric],
+    compute_outputs: Callable[[Array], Array],
 ) -> Evaluation:
     """Evaluate some rows at a time, to bound memory.
 
     Of all rows, predictions are kept only for metrics that are not the library's own.
+
+    Parameters
+    ----------
+    network, supply, metrics
+        What to evaluate, on what, and by what.
+    compute_outputs
+        Takes inputs through the network.
     """
     sums = ErrorSums()
     kept: list[_Compared] = []
@@ -45,7 +55,7 @@ def evaluate_network(
     with np.errstate(all="ignore"), supply.in_order() as blocks:
         for block in blocks:
             data = block.data
-            outputs = network.forward(data.inputs)
+            outputs = compute_outputs(data.inputs)
             loss += network.loss.forward(outputs, data.targets, data.weights, supply.total_weight)
             if metrics:
                 prediction = network.loss.point_predictions(network.in_target_units(outputs))

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Sequence
 from types import UnionType
 from typing import Any, Generic, overload
 
@@ -24,34 +22,24 @@ from typegrad.batch_probe import (
 from typegrad.callbacks import (
     Callback,
     EarlyStopping,
-    EpochEnd,
     ProgressBar,
-    StepEnd,
-    TrainBegin,
-    TrainEnd,
-    monitored_value,
 )
 from typegrad.data.dataset import Dataset
 from typegrad.engines import (
-    Engine,
     EngineName,
     StepSettings,
-    build_engine,
     check_engine_name,
 )
 from typegrad.engines.base import never
-from typegrad.errors import NumericalError
 from typegrad.evaluation import evaluate_network
-from typegrad.feeding import Examples, HeldSupply, Shuffle, Supply, check_shuffle, epoch_orders
-from typegrad.fit_data import FitData, given_examples, prepare, prepare_evaluation
-from typegrad.history import EpochRecord, History
-from typegrad.interrupts import DeferredInterrupt
+from typegrad.feeding import Examples, Shuffle, Supply, check_shuffle
+from typegrad.fit_data import given_examples, prepare, prepare_evaluation
+from typegrad.history import History
 from typegrad.metrics import Metric, select_metrics
 from typegrad.network import NeuralNetwork
 from typegrad.optimizers import FullBatchOptimizer, Optimizer
 from typegrad.options import check_count
-from typegrad.schedules import ReduceOnPlateau
-from typegrad.types import IntArray, Vector
+from typegrad.training_run import TrainingRun
 
 __all__ = ["Trainer"]
 
@@ -90,8 +78,9 @@ class Trainer(Generic[NetworkT_co]):
         ``"planned"`` traces a step once for each batch size and then runs NumPy alone, without
         allocation; its numbers are the same. ``"compiled"`` (extra ``fast``) runs whole epochs
         in native code; its numbers differ by rounding. What an engine cannot take, the next
-        simpler one runs, and the history's notes name it. ``"auto"`` takes the fastest that is
-        installed.
+        simpler one runs, and the history's notes name it. ``"auto"`` takes the compiled engine
+        where its extra is installed and the training is long (about a second in NumPy, judged
+        by rows, parameters, steps and epochs alone), else the planned one.
     threads
         How many threads the compiled engine may use; None for the cores that the process may
         use. Its results are the same for any number.
@@ -119,6 +108,7 @@ class Trainer(Generic[NetworkT_co]):
         clip_value: float | None = None,
         accumulation_steps: int = 1,
         engine: EngineName = "auto",
+        threads: int | None = None,
     ) -> None: ...
     # Where a variable of another trainer's type is assigned to.
     @overload
@@ -133,6 +123,7 @@ class Trainer(Generic[NetworkT_co]):
         clip_value: float | None = None,
         accumulation_steps: int = 1,
         engine: EngineName = "auto",
+        threads: int | None = None,
     ) -> None: ...
     def __init__(
         self,
@@ -166,11 +157,11 @@ class Trainer(Generic[NetworkT_co]):
         self.accumulation_steps: int = check_count("accumulation_steps", accumulation_steps)
         self.engine: EngineName = engine
         self.threads = None if threads is None else check_count("threads", threads)
-        self._stop_reason: str | None = None
+        self.requested_stop: str | None = None
 
     def stop(self, reason: str) -> None:
         """End training after the current epoch; callbacks call this."""
-        self._stop_reason = reason
+        self.requested_stop = reason
 
     def fit(
         self,
@@ -267,7 +258,7 @@ class Trainer(Generic[NetworkT_co]):
         )
         history.notes.extend(data.notes)
         history.batch_size = self._rows_at_a_time(batch_size, data.training, epochs, history)
-        run = _Run(
+        run = TrainingRun(
             self,
             data,
             history,
@@ -289,7 +280,8 @@ class Trainer(Generic[NetworkT_co]):
         Parameters are as for `fit`. Returns numbers by name; ``"loss"`` comes first.
         """
         supply = prepare_evaluation(self.network, given_examples(x, y, sample_weight))
-        result = evaluate_network(self.network, supply, self.metrics)
+        compute_outputs = self.network.forward
+        result = evaluate_network(self.network, supply, self.metrics, compute_outputs)
         return {"loss": result.loss, **result.metrics}
 
     def step_settings(self, seed: int, should_stop: Callable[[], bool] = never) -> StepSettings:
@@ -312,6 +304,7 @@ class Trainer(Generic[NetworkT_co]):
                 self.network,
                 self.optimizer,
                 self.engine,
+                self.threads,
                 self.step_settings(history.seed),
                 data.some(PROBED_ROWS, history.seed),
                 len(data),
@@ -322,196 +315,6 @@ class Trainer(Generic[NetworkT_co]):
         history.batch_choice = choice
         history.notes.append(f"batch size: {choice.batch_size}, chosen: {choice.reason}")
         return choice.batch_size
-
-
-class _Run:
-    """One call of `Trainer.fit`."""
-
-    def __init__(
-        self,
-        trainer: Trainer,
-        data: FitData,
-        history: History,
-        *,
-        epochs: int,
-        batch_size: int,
-        shuffle: Shuffle,
-        evaluate_every: int,
-    ) -> None:
-        self.trainer = trainer
-        self.data = data
-        self.history = history
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.shuffle = shuffle
-        self.evaluate_every = evaluate_every
-        self.interrupt = DeferredInterrupt()
-        for note in history.notes:
-            logger.info(note)
-        warning = data.training.blocks.warning(shuffle)
-        if warning is not None:
-            history.notes.append(warning)
-            logger.warning(warning)
-        self.engine: Engine = self._build_engine()
-        full_batch = isinstance(trainer.optimizer, FullBatchOptimizer)
-        if full_batch and not isinstance(data.training, HeldSupply):
-            raise TypeError(
-                f"{type(trainer.optimizer).__name__} needs all rows in memory at each step; give "
-                "them as arrays, such as np.array(x), or take an optimizer such as tg.Adam()"
-            )
-        n = len(data.training)
-        self.rows_per_step = n if full_batch else batch_size * trainer.accumulation_steps
-        self.steps_per_epoch = math.ceil(n / self.rows_per_step)
-
-    def run(self, initial_epoch: int, callbacks: list[Callback]) -> History:
-        trainer, history = self.trainer, self.history
-        trainer._stop_reason = None
-        started = time.perf_counter()
-        begin = TrainBegin(trainer, history, self.epochs, self.steps_per_epoch, initial_epoch)
-        begun: list[Callback] = []
-        with self.interrupt:
-            try:
-                for callback in callbacks:
-                    callback.on_train_begin(begin)
-                    begun.append(callback)
-                epochs = range(initial_epoch, self.epochs)
-                with self._orders(epochs) as orders:
-                    for epoch, order in zip(epochs, orders, strict=True):
-                        if not self._run_epoch(epoch, order, callbacks, started):
-                            break
-            except NumericalError as error:
-                history.stop_reason = str(error)
-                error.history = history
-                raise
-            except BaseException as error:
-                history.stop_reason = f"{type(error).__name__}: {error}"
-                raise
-            finally:
-                for callback in begun:
-                    callback.on_train_end(TrainEnd(trainer, history))
-        if self.interrupt.requested:  # While callbacks heard of the end, at the latest.
-            history.stop_reason = "interrupted"
-        return history
-
-    def _run_epoch(
-        self, epoch: int, order: IntArray, callbacks: list[Callback], started: float
-    ) -> bool:
-        """Train for an epoch, evaluate, tell the callbacks; return whether to go on."""
-        rates = self._learning_rates(epoch)
-        losses = self._run_steps(epoch, order, rates, callbacks)
-        if len(losses) == 0:
-            self.history.stop_reason = "interrupted"
-            return False
-        record = EpochRecord(
-            epoch=epoch + 1,
-            training_loss=self._mean_loss(losses),
-            learning_rate=float(rates[len(losses) - 1]),
-            seconds=0.0,
-        )
-        complete = len(losses) == len(rates)
-        if complete and self._is_evaluated(epoch):
-            self._evaluate(record)
-        record.seconds = time.perf_counter() - started
-        self.history.records.append(record)
-        for callback in callbacks:
-            callback.on_epoch_end(EpochEnd(self.trainer, self.history, record))
-        if self.interrupt.requested:
-            self.history.stop_reason = "interrupted"
-        elif self.trainer._stop_reason is not None:
-            self.history.stop_reason = self.trainer._stop_reason
-        elif self._converged():
-            self.history.stop_reason = "converged"
-        else:
-            return True
-        return False
-
-    def _run_steps(
-        self, epoch: int, order: IntArray, rates: Vector, callbacks: list[Callback]
-    ) -> Vector:
-        """Run an epoch's steps, pausing wherever a callback wants to hear of them."""
-        listeners = [
-            (callback, callback.step_interval)
-            for callback in callbacks
-            if callback.step_interval is not None
-        ]
-        training, size = self.data.training, self.rows_per_step
-        losses: Vector = np.empty(len(rates))
-        done = 0
-        with training.parts(order, size, lambda: self.interrupt.requested) as parts:
-            for data, rows in parts:
-                first, last = done, done + math.ceil(len(rows) / size)
-                while done < last:
-                    start = done
-                    stop = min([last, *((start // each + 1) * each for _, each in listeners)])
-                    used = rows[(start - first) * size : (stop - first) * size]
-                    reached = self.engine.run_epoch(data, used, self.batch_size, rates[start:stop])
-                    done += len(reached)
-                    losses[start:done] = reached
-                    if done < stop:
-                        return losses[:done]
-                    for callback, each in listeners:
-                        if stop % each == 0 or stop == len(rates):
-                            told = losses[(stop - 1) // each * each : stop]
-                            callback.on_step_end(StepEnd(self.trainer, epoch + 1, stop, told))
-        return losses[:done]
-
-    def _evaluate(self, record: EpochRecord) -> None:
-        trainer, data = self.trainer, self.data
-        supply = data.training if data.validation is None else data.validation
-        prefix = "training" if data.validation is None else "validation"
-        result = evaluate_network(trainer.network, supply, trainer.metrics)
-        if data.validation is not None:
-            record.validation_loss = result.loss
-        record.metrics = {f"{prefix}_{name}": value for name, value in result.metrics.items()}
-        record.evaluated = True
-        schedule = trainer.optimizer.learning_rate
-        if isinstance(schedule, ReduceOnPlateau):
-            schedule.observe(monitored_value(record, None))
-
-    def _is_evaluated(self, epoch: int) -> bool:
-        last = (
-            epoch + 1 == self.epochs or self._converged() or self.trainer._stop_reason is not None
-        )
-        return last or (epoch + 1) % self.evaluate_every == 0
-
-    def _converged(self) -> bool:
-        optimizer = self.trainer.optimizer
-        return isinstance(optimizer, FullBatchOptimizer) and optimizer.converged
-
-    def _orders(self, epochs: range) -> AbstractContextManager[Iterator[IntArray]]:
-        training = self.data.training
-        return epoch_orders(
-            training.blocks, self.shuffle, self.history.seed, epochs, training.order_dtype
-        )
-
-    def _learning_rates(self, epoch: int) -> Vector:
-        first = epoch * self.steps_per_epoch
-        return self.trainer.optimizer.rates(
-            first, first + self.steps_per_epoch, self.epochs * self.steps_per_epoch
-        )
-
-    def _mean_loss(self, losses: Vector) -> float:
-        """Mean over examples: each step counts with its rows."""
-        rows = np.full(len(losses), self.rows_per_step)
-        if len(losses) == self.steps_per_epoch:
-            rows[-1] = len(self.data.training) - rows[:-1].sum()
-        return float(np.average(losses, weights=rows))
-
-    def _build_engine(self) -> Engine:
-        trainer = self.trainer
-        settings = trainer.step_settings(self.history.seed, lambda: self.interrupt.requested)
-        return build_engine(
-            trainer.engine,
-            trainer.network,
-            trainer.optimizer,
-            settings,
-            self._note,
-            threads=trainer.threads,
-        )
-
-    def _note(self, note: str) -> None:
-        self.history.notes.append(note)
-        logger.info(note)
 
 
 def _all_callbacks(

@@ -6,6 +6,8 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ import typegrad as tg
 from typegrad.engines import CompiledEngine, StepSettings, TrainingData
 from typegrad.engines.compiled import cache as cache_module
 from typegrad.engines.compiled import library as library_module
+from typegrad.engines.compiled import llvm
 from typegrad.engines.compiled.cache import CodeCache, cache_folder
 from typegrad.engines.compiled.chain import ChainBuilder
 from typegrad.engines.compiled.library import Library
@@ -122,7 +125,100 @@ def test_compiled_once(folder: Path) -> None:
     second = Library(32, host(), told.append)
     second.chains([chain])
     assert len(told) == 1
-    assert first.cache_problem is None
+    assert first.cache.problem is None
+
+
+def test_a_damaged_library_is_compiled_again(folder: Path) -> None:
+    Library(32, host(), lambda note: None)
+    file = folder / host().key / "kernels_32.o"
+    whole = file.read_bytes()
+    for damaged in (whole[:-100], whole[:5000] + bytes(100) + whole[5100:]):
+        file.write_bytes(damaged)
+        told: list[str] = []
+        Library(32, host(), told.append)
+        assert len(told) == 1
+        assert file.read_bytes() == whole
+
+
+def test_what_was_not_used_for_longest_makes_room(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cache_module, "MOST_FILES", 10)
+    cache = CodeCache("key")
+    for number in range(10):
+        cache.save(str(number), b"code")
+        os.utime(folder / "key" / f"{number}.o", (number, number))
+    assert cache.contents() == (10, 10 * 36)
+    assert cache.load("2") == b"code"
+    cache.save("new", b"code")
+    names = {path.stem for path in (folder / "key").iterdir()}
+    assert names == {"new", "2", "9", "8", "7"}
+
+
+def test_folders_of_old_versions_make_room(folder: Path) -> None:
+    for number in range(8):
+        CodeCache(f"key{number}").save("name", b"code")
+        os.utime(folder / f"key{number}", (number, number))
+    assert {path.name for path in folder.iterdir()} == {"key3", "key4", "key5", "key6", "key7"}
+
+
+def test_a_file_that_another_process_removes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache_module, "MOST_FILES", 1)
+    cache = CodeCache("key")
+    (folder / "key").mkdir()
+    (folder / "key" / "gone.o").symlink_to(folder / "nowhere")
+    cache.save("name", b"code")
+    assert cache.problem is None
+
+
+def test_a_folder_that_may_only_be_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    CodeCache("key").save("name", b"code")
+    monkeypatch.setattr(os, "utime", refuse)
+    monkeypatch.setattr(tempfile, "mkstemp", refuse)
+    cache = CodeCache("key")
+    assert cache.load("name") == b"code"
+    cache.save("other", b"code")
+    assert str(cache.problem) == "[Errno 13] Permission denied"
+
+
+def test_another_compiler_has_another_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    target = host()
+    twin = Target(target.cpu, target.features, target.triple)
+    assert twin.key == target.key
+    monkeypatch.setattr(llvm, "VERSION", "0.0.1")
+    assert Target(target.cpu, target.features, target.triple).key != target.key
+
+
+def test_trainings_at_once_with_an_empty_cache(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In threads; their numbers are those of trainings one after the other."""
+    x = np.random.default_rng(0).standard_normal((90, 4))
+
+    def fit(number: int) -> tuple[bytes, list[str]]:
+        hidden = tg.Dense(4, 8 + number % 2, ("gelu", "tanh")[number % 2])
+        network = tg.NeuralNetwork(
+            hidden, tg.Dense(8 + number % 2, 1), loss=tg.HuberLoss(), seed=number
+        )
+        trainer = tg.Trainer(network, tg.Adam(), engine="compiled", threads=2)
+        history = trainer.fit(x, x[:, :1], epochs=3, batch_size=20, seed=0)
+        predicted = network.predict(x, engine="compiled")
+        return network.flat.values.tobytes() + predicted.tobytes(), history.notes
+
+    monkeypatch.setattr(library_module, "_libraries", {})
+    with ThreadPoolExecutor(4) as pool:
+        at_once = list(pool.map(fit, range(8)))
+    assert sum("compiling" in note for _, notes in at_once for note in notes) == 1
+    # Once more, from what is on the disk now.
+    monkeypatch.setattr(library_module, "_libraries", {})
+    for number, (expected, _) in enumerate(at_once):
+        numbers, notes = fit(number)
+        assert numbers == expected
+        assert not any("compiling" in note for note in notes)
+    assert all(path.suffix == ".o" for path in (folder / host().key).iterdir())
 
 
 def test_the_key_names_all_that_code_depends_on() -> None:

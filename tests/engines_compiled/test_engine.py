@@ -12,7 +12,14 @@ import numpy as np
 import pytest
 
 import typegrad as tg
-from typegrad.engines import CompiledEngine, EagerEngine, Engine, StepSettings, TrainingData
+from typegrad.engines import (
+    CompiledEngine,
+    EagerEngine,
+    Engine,
+    StepSettings,
+    TrainingData,
+    selection,
+)
 from typegrad.engines.compiled import llvm, network_code
 from typegrad.engines.compiled.library import library_for
 from typegrad.errors import MissingExtraError, NumericalError
@@ -49,6 +56,13 @@ def compiled(network: tg.NeuralNetwork | None = None, **options: Any) -> Compile
     return CompiledEngine(network or small_network(), tg.SGD(), settings)
 
 
+class StopAtOnce(tg.Callback):
+    """Ends a training after its first epoch."""
+
+    def on_epoch_end(self, event: tg.EpochEnd) -> None:
+        event.trainer.stop("seen enough")
+
+
 class TestTrainer:
     """Through `Trainer`."""
 
@@ -57,10 +71,16 @@ class TestTrainer:
         data = random_data()
         return trainer.fit(data.inputs, data.targets, epochs=2, seed=0)
 
+    @pytest.fixture
+    def _long(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Let any training be a long one."""
+        monkeypatch.setattr(selection, "LONG_TRAINING", 0)
+
+    @pytest.mark.usefixtures("_long")
     @pytest.mark.parametrize(
         ("name", "note"),
         [
-            ("auto", "engine: compiled, the fastest that is installed"),
+            ("auto", "engine: compiled, the training is long enough"),
             ("compiled", "engine: compiled, as asked for"),
         ],
     )
@@ -70,18 +90,32 @@ class TestTrainer:
         assert note in history.notes
         assert note in caplog.messages
 
+    @pytest.mark.usefixtures("_long")
     def test_without_the_extra(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("typegrad.engines.selection.find_spec", lambda name: None)
-        assert self.fit().notes == ["engine: planned, the fastest that is installed"]
+        assert self.fit().notes == [
+            "engine: planned; native code would be faster, but needs pip install 'typegrad[fast]'"
+        ]
 
+    @pytest.mark.parametrize(("epochs", "name"), [(260, "planned"), (261, "compiled")])
+    def test_auto_goes_by_the_length_of_the_training(
+        self, epochs: int, name: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """24 rows, 37 parameters and a step of 10^6 in each epoch."""
+        monkeypatch.setattr(selection, "LONG_TRAINING", 261 * (3 * 24 * 37 + 10**6))
+        trainer = tg.Trainer(small_network(), tg.SGD(0.0), callbacks=[StopAtOnce()])
+        data = random_data()
+        history = trainer.fit(data.inputs, data.targets, epochs=epochs, seed=0)
+        assert history.notes[0].startswith(f"engine: {name}")
+
+    @pytest.mark.usefixtures("_long")
     def test_a_broken_installation(self, monkeypatch: pytest.MonkeyPatch) -> None:
         def fail(*_: object) -> None:
             raise MissingExtraError("The compiled engine needs llvmlite")
 
         monkeypatch.setattr("typegrad.engines.compiled.engine.library_for", fail)
         assert self.fit().notes == [
-            "engine: planned, since the compiled one cannot start: "
-            "The compiled engine needs llvmlite"
+            "engine: planned; the compiled one cannot start: The compiled engine needs llvmlite"
         ]
         with pytest.raises(MissingExtraError, match="The compiled engine needs llvmlite"):
             self.fit(engine="compiled")

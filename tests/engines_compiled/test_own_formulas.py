@@ -111,7 +111,7 @@ REFUSED: dict[str, tuple[Callable[[Any], Any], str]] = {
         lambda x: np.concatenate([x[:, ::2], x[:, 1::2]], axis=1), "getitem of shape (n, 3)",
     ),
     "other examples": (lambda x: x + x[:1], "getitem of shape (1, 5)"),
-    "an array of columns": (lambda x: x[:, [4, 3, 2, 1, 0]], "a constant array of shape (5,)"),
+    "an array of columns": (lambda x: x[:, [4, 3, 2, 1, 0]], "getitem of shape (n, 5)"),
     "examples that are concatenated": (
         lambda x: np.concatenate([x, x], axis=0)[:, :5].reshape(2, -1, 5)[1],
         "arrays whose columns are examples",

@@ -147,9 +147,7 @@ LOSSES = {
         outputs=1,
         fallback="there is no native code for",
     ),
-    "CrossEntropyLoss": Case(
-        loss=tg.CrossEntropyLoss, classes=True, fallback="there is no native code for"
-    ),
+    "CrossEntropyLoss": Case(loss=tg.CrossEntropyLoss, classes=True),
     "CrossEntropyLoss of probabilities": Case(loss=tg.CrossEntropyLoss),
 }
 OPTIMIZERS = {

@@ -105,7 +105,9 @@ def probed(
     optimizer: Optimizer | FullBatchOptimizer = options.pop("optimizer", tg.Adam(0.01))
     trainer = tg.Trainer(network, optimizer, accumulation_steps=accumulation_steps)
     settings = trainer.step_settings(3)
-    return ProbedTraining(network, optimizer, "auto", settings, TrainingData(x, y), len(x), 10, 3)
+    return ProbedTraining(
+        network, optimizer, "auto", None, settings, TrainingData(x, y), len(x), 10, 3
+    )
 
 
 def test_the_probe_leaves_everything_as_it_was() -> None:

@@ -1,4 +1,4 @@
-"""The command ``typegrad``: train, predict, evaluate, info, bench, check."""
+"""The command ``typegrad``: train, predict, evaluate, info, bench, check, warmup."""
 
 from __future__ import annotations
 

@@ -38,6 +38,12 @@ def build_parser() -> Parser:
     _add_info(commands)
     _add_check(commands)
     _add_bench(commands)
+    commands.add_parser(
+        "warmup",
+        help="compile native code ahead of time",
+        description="Compile the native code that the extra 'fast' brings, and keep it for all "
+        "later processes: the first training then starts at once.",
+    )
     return parser
 
 

@@ -6,7 +6,12 @@ from typegrad.engines.base import Engine, StepSettings, TrainingData
 from typegrad.engines.compiled import CompiledEngine
 from typegrad.engines.eager import EagerEngine
 from typegrad.engines.planned import PlannedEngine
-from typegrad.engines.selection import EngineName, build_engine, check_engine_name
+from typegrad.engines.selection import (
+    EngineName,
+    build_engine,
+    check_engine_name,
+    training_work,
+)
 
 __all__ = [
     "CompiledEngine",
@@ -18,4 +23,5 @@ __all__ = [
     "TrainingData",
     "build_engine",
     "check_engine_name",
+    "training_work",
 ]

@@ -6,11 +6,14 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from typegrad.types import Array, IntArray, Vector
+
+if TYPE_CHECKING:
+    from typegrad.network import NeuralNetwork
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,7 @@ class Engine(ABC):
     """Carries out the steps of training. All engines give the same numbers."""
 
     name: ClassVar[str]
+    network: NeuralNetwork
 
     @abstractmethod
     def run_epoch(
@@ -113,6 +117,10 @@ class Engine(ABC):
             If a loss, gradient or parameter is not finite. Parameters and buffers are then
             those before the step.
         """
+
+    def compute_outputs(self, inputs: Array) -> Array:
+        """Compute the network's outputs in inference mode, to evaluate them."""
+        return self.network.forward(inputs)
 
 
 def step_rows(permutation: IntArray, rows_per_step: int) -> Iterator[IntArray]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Collection, Hashable
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,8 @@ class Options:
     """
 
     def __init__(self, network: NeuralNetwork) -> None:
-        self._network = network
+        # Weak: who remembers a network's options does not keep the network.
+        self._network = weakref.proxy(network)
         self._ignored: Collection[tuple[int, str]] = ()
         self._holders: list[Any] = []
         self._memory: list[AnyArray] = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -90,6 +90,9 @@ class StepTracer:
         Whether branches on values are planned, for data that takes the same branch.
     plannable : bool
         False once the network as a whole turned out not to be traceable.
+    repeats : int
+        How often each pass is traced, to find out whether it is always the same: 2, unless that
+        is known already.
     """
 
     def __init__(self, network: NeuralNetwork, current: RunMode) -> None:
@@ -99,6 +102,7 @@ class StepTracer:
         self.written: set[tuple[int, str]] = set()
         self.guards = True
         self.plannable = True
+        self.repeats = 2
         self._parameters = network.parameters
         self._buffers = network.buffers
         self._holders = find_holders(network)
@@ -120,19 +124,50 @@ class StepTracer:
         TraceError
             If the network as a whole cannot be traced.
         """
+        return self._checked(
+            self._trace(lambda recorder: {"loss": self._run(recorder, batch, total)}, first)
+        )
+
+    def trace_forward(self, inputs: Array, finish: Callable[[Any], Any]) -> Graph:
+        """Trace a forward pass; the graph's output is called ``outputs``.
+
+        Parameters
+        ----------
+        inputs
+            An example; shape and dtype matter.
+        finish
+            What to do with the last layer's output, such as `NeuralNetwork.in_target_units`.
+
+        Raises
+        ------
+        TraceError
+            If the network as a whole cannot be traced.
+        """
+
+        def run(recorder: Recorder) -> dict[str, Any]:
+            mode = _TracedMode(**vars(self.current.mode), recorder=recorder, current=self.current)
+            x: Any = recorder.input("inputs", inputs)
+            for index, layer in enumerate(self.network.layers):
+                x = self._forward(recorder, layer, x, mode, index)
+            return {"outputs": recorder.within(self.network.loss, lambda: finish(x))}
+
+        return self._trace(run, False)
+
+    def _trace(self, run: Callable[[Recorder], dict[str, Any]], first: bool) -> Graph:
+        """Write down what `run` does, as often as `repeats` says, and compare."""
         while True:
             try:
                 # The second time meets what the first left in attributes and generators.
                 with self._restored():
-                    traces = [self._trace_once(batch, total, first) for _ in range(2)]
+                    traces = [self._trace_once(run, first) for _ in range(self.repeats)]
                     drifting = [part for _, recorder in traces for part in recorder.drifting()]
             except NotTraceable as failure:
                 self._give_up_on(failure.culprit, failure.reason)
                 continue
-            graph, again = (graph for graph, _ in traces)
-            difference = first_difference(graph, again)
+            graph, again = traces[0][0], traces[-1][0]
+            difference = first_difference(graph, again) if self.repeats > 1 else None
             if not drifting and difference is None:
-                return self._checked(simplify(graph))
+                return simplify(graph)
             culprit = drifting[0] if difference is None else difference.origin
             self._give_up_on(culprit, TraceError("it computes something else each time"))
 
@@ -149,13 +184,15 @@ class StepTracer:
             raise TraceError(f"{culprit or 'the network'}: {reason}") from reason
         self.reasons[id(culprit)] = (culprit, _reason_text(reason))
 
-    def _trace_once(self, batch: TrainingData, total: int, first: bool) -> tuple[Graph, Recorder]:
+    def _trace_once(
+        self, run: Callable[[Recorder], dict[str, Any]], first: bool
+    ) -> tuple[Graph, Recorder]:
         recorder = Recorder(frozenset(self.reasons), self._concretely, guards=self.guards)
         # An opaque step adds to gradients by itself, so they have to be zero beforehand.
         zeroed = first and not self.reasons
         with np.errstate(all="ignore"), without_observer(), self._traced_state(recorder, zeroed):
-            loss = self._run(recorder, batch, total)
-        return recorder.finish(loss=loss), recorder
+            outputs = run(recorder)
+        return recorder.finish(**outputs), recorder
 
     def _run(self, recorder: Recorder, batch: TrainingData, total: int) -> Any:
         network = self.network

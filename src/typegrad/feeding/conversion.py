@@ -34,7 +34,7 @@ class Converter:
     def __init__(self, network: NeuralNetwork, sample: Rows, prefix: str) -> None:
         self._network = network
         self._prefix = prefix
-        network.check_input_shape(sample.inputs, f"{prefix}x")
+        network.check_inputs(sample.inputs, f"{prefix}x")
         first = Rows(sample.inputs[:1], sample.targets[:1], None)
         first.check_finite(prefix)
         with np.errstate(all="ignore"):  # an overflow in the network is for the engine to report

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from typegrad.engines.base import StepSettings, TrainingData, leave_gradient
+from typegrad.engines.compiled.forward_code import ForwardCode
 from typegrad.engines.compiled.graph_facts import NotNativeError
 from typegrad.engines.compiled.library import library_for
 from typegrad.engines.compiled.network_code import NetworkCode, Steps
@@ -21,12 +22,15 @@ from typegrad.layers.mode import Mode
 from typegrad.operations.observing import is_observed
 from typegrad.optimizers import FullBatchOptimizer, Optimizer
 from typegrad.tracing import TraceError
-from typegrad.types import IntArray, Vector
+from typegrad.types import Array, IntArray, Vector
 
 if TYPE_CHECKING:
     from typegrad.network import NeuralNetwork
 
 logger = logging.getLogger("typegrad")
+
+WORTH_FORWARD_CODE = 1_000_000
+"""Rows times parameters from which on evaluation by native code is worth preparing it."""
 
 
 class CompiledEngine(PlannedEngine):
@@ -59,6 +63,9 @@ class CompiledEngine(PlannedEngine):
         self._library = library_for(8 * network.dtype.itemsize, note)
         self._code: NetworkCode | None = None
         self._shapes: tuple[object, ...] = ()
+        self._data: TrainingData | None = None
+        self._admits = True
+        self._forward: ForwardCode | None = None
 
     def run_epoch(
         self, data: TrainingData, permutation: IntArray, batch_size: int, learning_rates: Vector
@@ -101,6 +108,22 @@ class CompiledEngine(PlannedEngine):
             return super().accumulate(data, rows, batch_size, step)
         vectors.layout.collect(vectors.grads, flat.grads)
         return float(loss[0])
+
+    def compute_outputs(self, inputs: Array) -> Array:
+        row = inputs.shape[1:]
+        if self._code is None or len(inputs) * self.network.flat.values.size < WORTH_FORWARD_CODE:
+            return super().compute_outputs(inputs)
+        forward = self._forward
+        if forward is None or forward.row != row or forward.is_outdated(self.network):
+            try:
+                forward = ForwardCode(self.network, row, logger.debug, predicts=False)
+            except NotNativeError as error:
+                self._tell(f"evaluation is not native: there is no native code for {error}")
+                return super().compute_outputs(inputs)
+            self._forward = forward
+        else:
+            forward.refresh()
+        return forward.run(np.ascontiguousarray(inputs), self.threads)
 
     def _take_steps(
         self, code: NetworkCode, optimizer: Optimizer, steps: Steps, losses: Vector
@@ -151,7 +174,13 @@ class CompiledEngine(PlannedEngine):
         if self._shapes != shapes or self._options.changed():
             self._shapes = shapes
             self._code = self._compile(data)
-        return self._code
+            self._data = None
+        if self._code is not None and data is not self._data:
+            self._data = data
+            self._admits = self._code.admits(data)
+            if not self._admits:
+                self._tell("the planned engine runs this data: it takes another branch")
+        return self._code if self._admits else None
 
     def _compile(self, data: TrainingData) -> NetworkCode | None:
         tracer = StepTracer(self.network, RunMode(Mode(True)))
@@ -165,7 +194,7 @@ class CompiledEngine(PlannedEngine):
             self._tell(f"the planned engine runs this network: there is no native code for {error}")
             return None
         self._options.remember(tracer.written)
-        problem = self._library.cache_problem
+        problem = self._library.cache.problem
         if problem is not None:
             self._tell(f"native code could not be kept for the next process: {problem}")
         if code.update_problem is not None:

@@ -100,7 +100,7 @@ def _join_bias(lowering: StepLowering, call: Call) -> Place | None:
     product, bias = call.arguments
     if not (isinstance(product, Call) and isinstance(bias, Leaf)):
         return None
-    out, row = lowering.values[id(product)], lowering.values[id(bias)]
+    out, row = lowering.value(product, call), lowering.value(bias, call)
     if not (isinstance(out, Place) and isinstance(row, Place) and row.form == "row"):
         return None
     assert isinstance(row.memory, Operand)
@@ -297,6 +297,23 @@ def lower_concatenation(lowering: StepLowering, call: Call) -> Value:
     return out
 
 
+def lower_clip(lowering: StepLowering, call: Call) -> Value:
+    """Lower np.clip between numbers; None is no limit."""
+    source, *limits = call.arguments
+    if len(limits) != 2 or call.keywords:
+        raise lowering.no_kernel(call)
+    # As NumPy does it: where the limits cross, the upper one holds.
+    named = list(zip(("maximum", "minimum"), limits, strict=True))
+    (function, limit), *others = [(name, limit) for name, limit in named if limit is not None]
+    first = lowering.elementwise(function, call, (source, limit))
+    if not others:
+        return first
+    assert isinstance(first, Pending)
+    inner = replace(first, readers=frozenset({id(call)}))
+    function, limit = others[0]
+    return lowering.pend(call, function, first.width, inner, lowering.value(limit, call))
+
+
 def lower_fill(lowering: StepLowering, call: Call) -> Value:
     """Lower arrays of one number."""
     number = known_number(call.arguments[1])
@@ -326,4 +343,5 @@ _BY_NAME: dict[str, Handler] = {
     "getitem": lower_getitem,
     "concatenate": lower_concatenation,
     "fill": lower_fill,
+    "clip": lower_clip,
 }

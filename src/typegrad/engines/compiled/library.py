@@ -12,6 +12,7 @@ from typing import Any
 from typegrad.engines.compiled import llvm
 from typegrad.engines.compiled.cache import CodeCache
 from typegrad.engines.compiled.chain import Chain
+from typegrad.engines.compiled.forward_worker import emit_forward
 from typegrad.engines.compiled.kernel import emit_chain
 from typegrad.engines.compiled.masks import emit_mask
 from typegrad.engines.compiled.products import emit_product, emit_product_transposed
@@ -27,10 +28,14 @@ from typegrad.engines.compiled.rows import (
     emit_transpose,
     emit_zero_ends,
 )
+from typegrad.engines.compiled.scaling import emit_standardize, emit_unscale
 from typegrad.engines.compiled.target import Target, host
 from typegrad.engines.compiled.worker import Worker
 
 logger = logging.getLogger("typegrad")
+
+COMPILING = "compiling native code"
+"""How the note begins that says so."""
 
 KERNELS: Mapping[str, Callable[[Any, str, int, int], None]] = {
     "product": emit_product,
@@ -46,8 +51,10 @@ KERNELS: Mapping[str, Callable[[Any, str, int, int], None]] = {
     "total": emit_total,
     "transpose": emit_transpose,
     "mask": emit_mask,
+    "standardize": emit_standardize,
+    "unscale": emit_unscale,
 }
-"""What is always there, beside the worker."""
+"""What is always there, beside the workers."""
 
 
 class Library:
@@ -61,13 +68,18 @@ class Library:
         The processor.
     note
         Told if this takes a while.
+
+    Attributes
+    ----------
+    cache
+        Where compiled code is kept on disk.
     """
 
     def __init__(self, bits: int, target: Target, note: Callable[[str], None]) -> None:
         self.bits = bits
         self.lanes = target.lanes(bits)
         self._target = target
-        self._cache = CodeCache(target.key)
+        self.cache = CodeCache(target.key)
         self._lock = threading.Lock()
         self._addresses: dict[str, int] = {}
         machine = target.machine()
@@ -75,15 +87,15 @@ class Library:
         empty = llvm.binding.parse_assembly("")
         self._engine = llvm.binding.create_mcjit_compiler(empty, target.machine())
         self._note: Callable[[str], None] = note
-        self._add("kernels", [*KERNELS, "worker"], self._emit_kernels)
+        self._add("kernels", [*KERNELS, "worker", "forward", "forward_alone"], self._emit_kernels)
         self._note = logger.debug
         self._prototype = ctypes.CFUNCTYPE(*[ctypes.c_int64] * 4)
         self.worker = self._prototype(self._addresses["worker"])
-
-    @property
-    def cache_problem(self) -> OSError | None:
-        """Why compiled code could not be kept on disk, if it could not."""
-        return self._cache.problem
+        self.forward = self._prototype(self._addresses["forward"])
+        # It keeps Python's lock: letting go of it takes as long as a row does.
+        self.forward_alone = ctypes.PYFUNCTYPE(None, ctypes.c_void_p)(
+            self._addresses["forward_alone"]
+        )
 
     def kernel(self, name: str) -> int:
         """Return the address of one of `KERNELS`."""
@@ -101,17 +113,17 @@ class Library:
     def _add(self, name: str, functions: list[str], emit: Callable[[Any], None]) -> None:
         """Load a module's functions from the cache, or compile them."""
         file = f"{name}_{self.bits}"
-        code = self._cache.load(file)
+        code = self.cache.load(file)
         if code is None:
             self._note(
-                f"compiling native code for this processor: some seconds, once; it is kept in "
-                f"{self._cache.folder}"
+                f"{COMPILING} for this processor: some seconds, once; it is kept in "
+                f"{self.cache.folder}"
             )
             module = llvm.ir.Module(name)
             module.triple = self._target.triple
             emit(module)
             code = self._compile(module)
-            self._cache.save(file, code)
+            self.cache.save(file, code)
         self._engine.add_object_file(llvm.binding.ObjectFileRef.from_data(code))
         self._engine.finalize_object()
         for function in functions:
@@ -124,6 +136,7 @@ class Library:
         for name, emit in KERNELS.items():
             emit(module, name, self.bits, self.lanes)
         Worker(module, "worker", self.bits, self.lanes, self._target.pause).write_all()
+        emit_forward(module, "forward")
 
     def _compile(self, module: Any) -> bytes:
         parsed = llvm.binding.parse_assembly(str(module))

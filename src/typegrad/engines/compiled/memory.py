@@ -46,6 +46,13 @@ class Constants:
         for copy, values in self._copies:
             copy[...] = values.reshape(-1)
 
+    def room(self, rows: int, width: int) -> tuple[Operand, Array]:
+        """Return padded rows of zeros, and a view of them that is written to."""
+        stride = padded(width, self._lanes)
+        memory = aligned_zeros(rows * stride, self._dtype)
+        view: Array = memory.reshape(rows, stride)[:, :width]
+        return self._keep(memory, stride), view
+
     def matrix(self, rows: int, stride: int) -> Operand:
         """Return zeros, for what is computed anew for each step."""
         return self._keep(aligned_zeros(rows * stride, self._dtype), stride)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from typegrad.engines.base import StepSettings, TrainingData, never
+from typegrad.engines.compiled.branches import takes_branches
 from typegrad.engines.compiled.graph_facts import NotNativeError
 from typegrad.engines.compiled.layout import PaddedParameters, aligned_zeros
 from typegrad.engines.compiled.library import Library
@@ -151,6 +152,11 @@ class NetworkCode:
         except (NotNativeError, TraceError) as error:
             self.update_problem = str(error)
             return None
+
+    def admits(self, data: TrainingData) -> bool:
+        """Whether the data takes the branches on values that were traced."""
+        inputs = {"inputs": data.inputs, "targets": data.targets}
+        return takes_branches(self._traced.branches, inputs)
 
     @property
     def has_update(self) -> bool:

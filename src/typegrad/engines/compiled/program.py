@@ -12,6 +12,8 @@ space            its base
 `SUMS`           the chunk's sums: gradients of parameters, loss
 `SCALARS`        the step's numbers, such as its learning rate
 `BLOCK`          the part of flat vectors that an update is at; offsets are addresses
+`INPUTS`         where nothing is trained: the tile's first row of the inputs
+`OUTPUTS`        the same of the outputs
 ===============  ==============================================================
 """
 
@@ -22,8 +24,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-ABSOLUTE, WORKSPACE, SUMS, SCALARS, BLOCK = range(5)
-SPACES = 5
+ABSOLUTE, WORKSPACE, SUMS, SCALARS, BLOCK, INPUTS, OUTPUTS = range(7)
+SPACES = 7
 
 # Further fields of a frame, which every native function is given beside its instruction: the
 # bases of the spaces come first.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from typegrad.engines.base import TrainingData
+from typegrad.engines.compiled.branches import split_branches
 from typegrad.engines.compiled.graph_facts import NotNativeError, name_of
 from typegrad.engines.planned_step import StepTracer
 from typegrad.tracing import Call, Graph, Leaf, Node
 from typegrad.tracing.graph import operands
+from typegrad.types import Shape
 
 if TYPE_CHECKING:
     from typegrad.network import NeuralNetwork
@@ -33,9 +35,20 @@ _TURNED = frozenset({"swapaxes", "transpose"})
 
 @dataclass(frozen=True)
 class TracedStep:
-    """A step's graph, and the number of examples in it, which no array has as another length."""
+    """A step's graph.
+
+    Attributes
+    ----------
+    graph
+        What it computes.
+    branches
+        The conditions that it branched on; see `split_branches`.
+    batch
+        The number of examples, which no array has as another length.
+    """
 
     graph: Graph
+    branches: Graph
     batch: int
 
 
@@ -47,7 +60,47 @@ def trace_step(network: NeuralNetwork, data: TrainingData, tracer: StepTracer) -
     TraceError, NotNativeError
         If it cannot be traced, or if the formulas use the number of examples; says where.
     """
-    traced = [_trace_with(batch, network, data, tracer) for batch in _unused_lengths(network, data)]
+
+    def trace(batch: int) -> Graph:
+        example = TrainingData(
+            np.resize(data.inputs, (batch, *data.inputs.shape[1:])),
+            np.resize(data.targets, (batch, *data.targets.shape[1:])),
+            np.ones(batch, network.dtype),
+        )
+        return tracer.trace(example, 1, True)
+
+    return _trace_for_any(network, (*data.inputs.shape[1:], *data.targets.shape[1:]), tracer, trace)
+
+
+def trace_forward(
+    network: NeuralNetwork, row: Shape, finish: Callable[[Any], Any], tracer: StepTracer
+) -> TracedStep:
+    """Trace a forward pass on rows of a shape; the graph's output is called ``outputs``.
+
+    Raises
+    ------
+    TraceError, NotNativeError
+        As for `trace_step`.
+    """
+
+    def trace(batch: int) -> Graph:
+        return tracer.trace_forward(np.zeros((batch, *row), network.dtype), finish)
+
+    return _trace_for_any(network, row, tracer, trace)
+
+
+def _trace_for_any(
+    network: NeuralNetwork, lengths: Shape, tracer: StepTracer, trace: Callable[[int], Graph]
+) -> TracedStep:
+    """Trace with several numbers of examples, and see that nothing depends on them."""
+    traced = []
+    for batch in _unused_lengths(network, lengths):
+        graph = trace(batch)
+        for culprit, reason in tracer.reasons.values():
+            raise NotNativeError(f"{culprit} ({reason})")
+        graph, branches = split_branches(graph)
+        traced.append(TracedStep(graph, branches, batch))
+        tracer.repeats = 1
     clear = [step for step in traced if _is_clear(step)]
     if len(clear) < 2:
         raise NotNativeError("arrays whose columns are examples")
@@ -58,26 +111,12 @@ def trace_step(network: NeuralNetwork, data: TrainingData, tracer: StepTracer) -
     return clear[0]
 
 
-def _unused_lengths(network: NeuralNetwork, data: TrainingData) -> Iterator[int]:
+def _unused_lengths(network: NeuralNetwork, lengths: Shape) -> Iterator[int]:
     """Give numbers that no parameter and no input has as a length."""
     taken = {length for parameter in network.parameters.values() for length in parameter.shape}
-    taken |= {*data.inputs.shape[1:], *data.targets.shape[1:]}
+    taken |= set(lengths)
     for start in _TRIED:
         yield next(number for number in count(start) if number not in taken)
-
-
-def _trace_with(
-    batch: int, network: NeuralNetwork, data: TrainingData, tracer: StepTracer
-) -> TracedStep:
-    example = TrainingData(
-        np.resize(data.inputs, (batch, *data.inputs.shape[1:])),
-        np.resize(data.targets, (batch, *data.targets.shape[1:])),
-        np.ones(batch, network.dtype),
-    )
-    graph = tracer.trace(example, 1, True)
-    for culprit, reason in tracer.reasons.values():
-        raise NotNativeError(f"{culprit} ({reason})")
-    return TracedStep(graph, batch)
 
 
 def _is_clear(step: TracedStep) -> bool:

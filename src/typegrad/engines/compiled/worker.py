@@ -18,6 +18,7 @@ from typegrad.engines.compiled.program import (
     ORDER,
     ROWS,
     SCALARS,
+    SPACES,
     SUMS,
     THREAD,
     THREADS,
@@ -67,7 +68,7 @@ class Worker(Code):
     """
 
     def __init__(self, module: Any, name: str, bits: int, lanes: int, pause: str) -> None:
-        self.run_program = _program_runner(module, f"{name}_program")
+        self.run_program = emit_program_runner(module, f"{name}_program")
         self.barrier = _barrier(module, f"{name}_barrier", pause)
         self.block_sum = _block_sum(module, f"{name}_block", bits, lanes)
         super().__init__(module, name, 3)
@@ -83,7 +84,7 @@ class Worker(Code):
     def write_all(self) -> None:
         """Write the function."""
         frame = self.frame
-        for space in range(5):
+        for space in range(SPACES):
             self.write(frame, 0, space)
         self.write(frame, self.workspace, WORKSPACE)
         self.write(frame, self.thread, THREAD)
@@ -234,7 +235,7 @@ def _load_double(builder: Any, address: Int) -> Value:
     return builder.load(builder.inttoptr(address.value, llvm.DOUBLE.as_pointer()))
 
 
-def _program_runner(module: Any, name: str) -> Any:
+def emit_program_runner(module: Any, name: str) -> Any:
     """Write ``run(program, end, frame)``, which calls each instruction's function."""
     code = Code(module, name, 3, is_public=False)
     program, end, frame = code.arguments

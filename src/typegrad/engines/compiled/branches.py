@@ -1,0 +1,81 @@
+"""Branches on values: native code takes the one that was traced, if all data takes it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from typegrad.engines.compiled.graph_facts import NotNativeError, known_number, name_of
+from typegrad.tracing import Call, Graph, Leaf, Node, evaluate
+from typegrad.tracing.graph import operands
+from typegrad.tracing.primitives import Guard
+from typegrad.types import AnyArray
+
+_OF_EXTREMES = frozenset(
+    (comparison, extreme)
+    for extreme, comparisons in (
+        ("maximum.reduce", ("greater", "greater_equal")),
+        ("minimum.reduce", ("less", "less_equal")),
+    )
+    for comparison in comparisons
+)
+"""Comparisons of an extreme with a number: false for parts of the data if false for all of it."""
+
+
+def split_branches(graph: Graph) -> tuple[Graph, Graph]:
+    """Split a graph in what it computes, and its conditions as outputs of their own.
+
+    Raises
+    ------
+    NotNativeError
+        If a condition may hold for all data and not for a batch, or the other way round, or if
+        it depends on what changes during training.
+    """
+    guards = [call for call in graph.calls if isinstance(call.function, Guard)]
+    conditions: dict[str, Node] = {}
+    for number, guard in enumerate(guards):
+        condition = guard.arguments[0]
+        if guard.function.expected or not _is_false_for_parts(condition):  # type: ignore[attr-defined]
+            raise NotNativeError(f"a branch on values in {guard.origin}")
+        conditions[str(number)] = condition
+    computed = _needed(graph, [*graph.outputs.values(), *(node for _, node in graph.updates)])
+    tested = _needed(graph, conditions.values())
+    branches = Graph(tested, conditions, [])
+    for leaf in branches.leaves():
+        if leaf.kind == "state":
+            culprits = ", ".join(sorted({str(guard.origin) for guard in guards}))
+            raise NotNativeError(f"a branch on values of {leaf.name} in {culprits}")
+    return Graph(computed, graph.outputs, graph.updates), branches
+
+
+def takes_branches(branches: Graph, inputs: Mapping[str, AnyArray]) -> bool:
+    """Whether data takes the branches that were traced."""
+    if not branches.outputs:
+        return True
+    with np.errstate(all="ignore"):
+        values = evaluate(branches, inputs)
+    return not any(bool(value) for value in values.values())
+
+
+def _is_false_for_parts(condition: Any) -> bool:
+    """Whether a condition that is false for all data is so for any part of it."""
+    if not isinstance(condition, Call):
+        return False
+    if name_of(condition) == "logical_or.reduce":
+        return condition.keywords.get("axis", 0) is None
+    first, *rest = condition.arguments
+    is_known = isinstance(first, Call) and len(rest) == 1 and known_number(rest[0]) is not None
+    return is_known and (name_of(condition), name_of(first)) in _OF_EXTREMES
+
+
+def _needed(graph: Graph, results: Any) -> list[Call]:
+    """Return the calls that results are computed from, in the graph's order."""
+    wanted = {id(node) for node in results}
+    found = []
+    for call in reversed(graph.calls):
+        if id(call) in wanted or any(id(result) in wanted for result in call.results):
+            found.append(call)
+            wanted.update(id(node) for node in operands(call) if not isinstance(node, Leaf))
+    return found[::-1]
