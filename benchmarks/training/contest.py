@@ -66,9 +66,13 @@ def compete(
     return list(results.values())
 
 
-def as_json(problem: Problem, results: Sequence[Result]) -> Mapping[str, Any]:
-    """All numbers of a contest."""
-    return {"problem": asdict(problem), "results": [asdict(result) for result in results]}
+def as_json(problem: Problem, results: Sequence[Result], peak_gflops: float) -> Mapping[str, Any]:
+    """All numbers of a contest, and the machine's peak at the time."""
+    return {
+        "problem": asdict(problem),
+        "peak_gflops": peak_gflops,
+        "results": [asdict(result) for result in results],
+    }
 
 
 def _reference(problem: Problem) -> tuple[float, float]:
