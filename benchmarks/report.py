@@ -13,7 +13,16 @@ from pathlib import Path
 from typing import Any
 
 from training.chart import draw_chart
-from training.summary import COMPILED, PLANNED, Cell, ahead, describe, read_cells, summarize
+from training.summary import (
+    BAR_OF_A_CELL,
+    COMPILED,
+    PLANNED,
+    Cell,
+    ahead,
+    describe,
+    read_cells,
+    summarize,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -37,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print("\n".join(_table(list(group))))
     print("\nSummary:\n")
     print("\n".join(f"- {line}" for line in describe(summarize(cells))))
+    print("\n".join(_slow_cells(cells)))
     if options.chart is not None:
         draw_chart(cells, options.chart)
 
@@ -69,6 +79,33 @@ def _table(group: Sequence[tuple[Cell, dict[str, Any]]]) -> list[str]:
             shares = [f"{100 * cell.share_of_peak(name):.0f} %" for cell in cells]
             label = f"{name.removeprefix('typegrad ')}, share of peak"
             lines.append(_line([label, *shares, "", ""]))
+    return lines
+
+
+def _slow_cells(cells: Sequence[Cell]) -> list[str]:
+    """Where the compiled engine is not far ahead, and what the machine's speeds would allow."""
+    header = [
+        "cell", "fastest of the others", "its time / compiled", "compiled, µs", "bound, µs",
+        "compiled / bound", "the other / bound",
+    ]  # fmt: skip
+    lines = ["", _line(header), _line(["---", "---", *["---:"] * 5])]
+    for cell in cells:
+        if COMPILED not in cell.seconds or not cell.peers or ahead(cell) >= BAR_OF_A_CELL:
+            continue
+        peer = cell.fastest_peer()
+        lines.append(
+            _line(
+                [
+                    cell.name,
+                    peer,
+                    f"{ahead(cell):.2f}",
+                    _microseconds(cell.median(COMPILED)),
+                    _microseconds(cell.bound),
+                    f"{cell.median(COMPILED) / cell.bound:.1f}",
+                    f"{cell.median(peer) / cell.bound:.1f}",
+                ]
+            )
+        )
     return lines
 
 

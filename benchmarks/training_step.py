@@ -19,8 +19,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from measuring.hardware import measure_hardware
 from measuring.machine import describe_run, limit_threads, print_run, usable_cores, version_of
-from measuring.peak import peak_gflops
 from measuring.tables import write_json
 from training.contest import as_json, compete
 from training.contestant import Entry
@@ -131,7 +131,10 @@ def _contests(
 ) -> list[Mapping[str, Any]]:
     """Run a network's contests at all batch sizes, and print them."""
     clock = "processor" if options.processor_time else "wall"
-    peak = peak_gflops(processor_time=options.processor_time, size=256 if options.smoke else 2048)
+    state = Problem(network, optimizer, batch_size=1, steps=1).state_bytes
+    hardware = measure_hardware(
+        state, processor_time=options.processor_time, size=256 if options.smoke else 2048
+    )
     contests = []
     for batch_size in options.batch:
         problem = Problem(network, optimizer, batch_size, steps=1, seed=options.seed)
@@ -141,7 +144,7 @@ def _contests(
         results = compete(workers, problem, repeats, processor_time=options.processor_time)
         contests.append((problem, results))
     print_contests(contests, options.threads, clock)
-    contents = [as_json(problem, results, peak) for problem, results in contests]
+    contents = [as_json(problem, results, hardware) for problem, results in contests]
     print_shares(read_cells(contents))
     sys.stdout.flush()
     return contents

@@ -68,6 +68,22 @@ class Problem:
         sizes = [a * b for a, b in zip(self.widths[:-1], self.widths[1:], strict=True)]
         return 2 * self.batch_size * (3 * sum(sizes) - sizes[0])
 
+    @property
+    def state_bytes(self) -> int:
+        """Bytes that a step must read and write: parameters and what the optimizer keeps of them.
+
+        Each once, if an update is made as soon as its gradient is known.
+        """
+        pairs = zip(self.widths[:-1], self.widths[1:], strict=True)
+        parameters = sum(inputs * outputs + outputs for inputs, outputs in pairs)
+        arrays = 3 if self.optimizer == "adam" else 1
+        return 2 * 4 * arrays * parameters
+
+    @property
+    def tanh_count(self) -> int:
+        """Hyperbolic tangents in a step."""
+        return self.batch_size * sum(self.widths[1:-1]) if self.activation == "tanh" else 0
+
     def data(self) -> tuple[Floats, Floats, npt.NDArray[np.int64]]:
         """Inputs (rows, features), targets (rows, 1), and the order in which rows are used."""
         generator = np.random.default_rng([self.seed, 0])

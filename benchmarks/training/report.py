@@ -44,13 +44,17 @@ def print_shares(cells: Sequence[Cell]) -> None:
         [name, *(f"{each.gflops(name):.1f} ({each.share_of_peak(name):.0%})" for each in cells)]
         for name in names
     ]
-    rows += [
-        [f"{name}: time / bound", *(f"{1.0 / each.share_of_peak(name):.1f}" for each in cells)]
-        for name in names
-    ]
+    everyone = [*names, *(["fastest peer"] if all(cell.peers for cell in cells) else [])]
+    for name in everyone:
+        times = [
+            cell.median(cell.fastest_peer() if name == "fastest peer" else name) for cell in cells
+        ]
+        bounds = [time / cell.bound for time, cell in zip(times, cells, strict=True)]
+        rows.append([f"{name}: time / bound", *(f"{bound:.1f}" for bound in bounds)])
+    hardware = cells[0].hardware
     title = (
-        "GFLOP/s of the products and share of the machine's peak of "
-        f"{cells[0].peak_gflops:.1f} (NumPy's sgemm); bound: products alone, at the peak"
+        f"GFLOP/s of the products, and share of the machine's peak of {hardware.gflops:.1f}; "
+        f"tanh {hardware.tanh_nanoseconds:.2f} ns, copying {hardware.copy_gigabytes:.0f} GB/s"
     )
     print_table(title, ["", *(f"batch {each.problem.batch_size}" for each in cells)], rows)
 

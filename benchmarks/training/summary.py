@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from measuring.hardware import Hardware
 from measuring.tables import median_ratio
 from training.problem import Problem
 
@@ -30,7 +31,7 @@ class Cell:
     problem: Problem
     seconds: Mapping[str, Sequence[float]]
     """Times of each contestant that took part, one for each round."""
-    peak_gflops: float
+    hardware: Hardware
 
     @property
     def name(self) -> str:
@@ -60,7 +61,18 @@ class Cell:
 
     def share_of_peak(self, contestant: str) -> float:
         """The same, relative to the machine's peak."""
-        return self.gflops(contestant) / self.peak_gflops
+        return self.gflops(contestant) / self.hardware.gflops
+
+    @property
+    def bound(self) -> float:
+        """Seconds below which the machine's own speeds keep a step, as NumPy reaches them.
+
+        Products at the peak and hyperbolic tangents, or reading and writing the parameters and
+        the optimizer's state once, whichever takes longer. All else is left out.
+        """
+        products = self.problem.product_flops / self.hardware.gflops
+        computing = products + self.problem.tanh_count * self.hardware.tanh_nanoseconds
+        return max(computing, self.problem.state_bytes / self.hardware.copy_gigabytes) / 1e9
 
     @property
     def has_large_products(self) -> bool:
@@ -108,7 +120,7 @@ def read_cells(contests: Iterable[Mapping[str, Any]]) -> list[Cell]:
         Cell(
             Problem(**contest["problem"]),
             {each["name"]: each["seconds"] for each in contest["results"] if each["seconds"]},
-            contest["peak_gflops"],
+            Hardware(**contest["hardware"]),
         )
         for contest in contests
     ]

@@ -47,7 +47,7 @@ def contest(
     absent = {"name": "MyGrad", "skipped": "sleeps", "seconds": []}
     return {
         "problem": problem,
-        "peak_gflops": 100.0,
+        "hardware": {"gflops": 100.0, "copy_gigabytes": 50.0, "tanh_nanoseconds": 0.5},
         "results": [*results, {**absent, "loss_difference": 0.0, "peak_megabytes": 0.0}],
     }
 
@@ -104,6 +104,14 @@ def test_share_of_the_peak_counts_three_products_less_the_first_input(summary_mo
     assert summary.share_of_peak.where == "8-256-256-1-tanh, adam, batch 512"
 
 
+def test_bound_is_computing_or_memory(summary_module: Any) -> None:
+    small, _, large, _ = summary_module.read_cells(CONTESTS)
+    # Parameters and two moments, read and written: 4 bytes each.
+    assert small.bound == pytest.approx((13 * 64 + 64 + 64 + 1) * 3 * 2 * 4 / 50e9)
+    seconds = large.problem.product_flops / 100e9 + 512 * (256 + 256) * 0.5e-9
+    assert large.bound == pytest.approx(seconds)
+
+
 def test_linear_and_narrow_networks_have_no_large_products(summary_module: Any) -> None:
     for network in ("13-1-linear", "8-64-64-1-tanh"):
         (cell,) = summary_module.read_cells([contest(network, 8192, times(1.0, 1.0, 1.0, 1.0))])
@@ -139,4 +147,5 @@ def test_report_writes_tables_and_a_chart(tmp_path: Path) -> None:
     assert "| typegrad compiled | **2.0** | **10** | 1e-07 | 50 |" in done.stdout
     assert "| fastest of the others / compiled | 3.00 | 1.10 | | |" in done.stdout
     assert "| compiled, share of peak | 2 % | 12 % | | |" in done.stdout
+    assert "| 8-256-256-1-tanh, adam, batch 512 | PyTorch, fused optimizer | 0.27 |" in done.stdout
     assert chart.read_bytes().startswith(b"\x89PNG")
