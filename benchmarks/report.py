@@ -1,13 +1,14 @@
-"""Tables in Markdown, and a chart, from what `training_step.py --json FILE` wrote.
+r"""Tables in Markdown, and a chart, from what `training_step.py --json FILE` wrote.
 
-Example: python benchmarks/report.py step.json --chart docs/images/training_step.png
+Example: python benchmarks/report.py step.json --into docs/performance.md \
+    --chart docs/images/training_step.png
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -24,31 +25,50 @@ from training.summary import (
     summarize,
 )
 
+BEGIN, END = "<!-- training_step.py: begin -->", "<!-- training_step.py: end -->"
+"""Lines of a document between which the tables go."""
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Print the tables; draw the chart if that is asked for."""
+    """Print the tables, or put them into a document; draw the chart if that is asked for."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("file", type=Path, help="written by training_step.py")
     parser.add_argument("--chart", type=Path, metavar="FILE", help="such as chart.png")
+    parser.add_argument(
+        "--into", type=Path, metavar="FILE", help=f"put the tables between {BEGIN} and {END}"
+    )
     options = parser.parse_args(arguments)
     contents = json.loads(options.file.read_text(encoding="utf-8"))
-    for name, value in contents["run"].items():
-        print(f"{name}: {value}")
-    contests: list[dict[str, Any]] = contents["contests"]
-    cells = read_cells(contests)
-    for (network, optimizer), group in groupby(
-        zip(cells, contests, strict=True),
-        key=lambda pair: (pair[0].problem.network, pair[0].problem.optimizer),
-    ):
-        print(f"\n{network}, {optimizer}:\n")
-        print("\n".join(_table(list(group))))
-    print("\nSummary:\n")
-    print("\n".join(f"- {line}" for line in describe(summarize(cells))))
-    print("\n".join(_slow_cells(cells)))
+    cells = read_cells(contents["contests"])
+    text = "\n".join(_report(contents, cells))
+    if options.into is None:
+        print(text)
+    else:
+        document = options.into.read_text(encoding="utf-8")
+        before, begin, rest = document.partition(BEGIN)
+        _, end, after = rest.partition(END)
+        if not (begin and end):
+            parser.error(f"{options.into} needs the lines {BEGIN} and {END}")
+        options.into.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
     if options.chart is not None:
         draw_chart(cells, options.chart)
+
+
+def _report(contents: Mapping[str, Any], cells: Sequence[Cell]) -> list[str]:
+    """Return machine and summary, cells that fall short, and a table for each network."""
+    lines = ["", *(f"- {name}: {value}" for name, value in contents["run"].items()), ""]
+    for line in describe(summarize(cells)):
+        text = line.lstrip()
+        lines.append(f"{' ' * (len(line) - len(text))}- {text}")
+    lines += _slow_cells(cells)
+    pairs = zip(cells, contents["contests"], strict=True)
+    for (network, optimizer), group in groupby(
+        pairs, key=lambda pair: (pair[0].problem.network, pair[0].problem.optimizer)
+    ):
+        lines += ["", f"{network}, {optimizer}:", "", *_table(list(group))]
+    return [*lines, ""]
 
 
 def _table(group: Sequence[tuple[Cell, dict[str, Any]]]) -> list[str]:
@@ -84,14 +104,20 @@ def _table(group: Sequence[tuple[Cell, dict[str, Any]]]) -> list[str]:
 
 def _slow_cells(cells: Sequence[Cell]) -> list[str]:
     """Where the compiled engine is not far ahead, and what the machine's speeds would allow."""
+    slow = [
+        cell
+        for cell in cells
+        if COMPILED in cell.seconds and cell.peers and ahead(cell) < BAR_OF_A_CELL
+    ]
+    if not slow:
+        return []
     header = [
         "cell", "fastest of the others", "its time / compiled", "compiled, µs", "bound, µs",
         "compiled / bound", "the other / bound",
     ]  # fmt: skip
-    lines = ["", _line(header), _line(["---", "---", *["---:"] * 5])]
-    for cell in cells:
-        if COMPILED not in cell.seconds or not cell.peers or ahead(cell) >= BAR_OF_A_CELL:
-            continue
+    text = f"Cells below {BAR_OF_A_CELL}, and the least time that the machine's speeds allow:"
+    lines = ["", text, "", _line(header), _line(["---", "---", *["---:"] * 5])]
+    for cell in slow:
         peer = cell.fastest_peer()
         lines.append(
             _line(

@@ -143,6 +143,7 @@ def _contests(
         repeats = options.repeats or repeats
         results = compete(workers, problem, repeats, processor_time=options.processor_time)
         contests.append((problem, results))
+        print(f"{network}, {optimizer}, batch {batch_size}: done", file=sys.stderr, flush=True)
     print_contests(contests, options.threads, clock)
     contents = [as_json(problem, results, hardware) for problem, results in contests]
     print_shares(read_cells(contents))

@@ -4,7 +4,7 @@ Over every number there is in float32, against NumPy in float64, and over dense 
 float64, against NumPy in extended precision (skipped where the platform has none): the worst
 error, in units in the last place, and where it is. Special values (NaN, infinities, signed
 zeros, denormal and huge numbers) must agree with NumPy's. Speed is that of vectors in the
-cache, beside NumPy's. Takes ten minutes of one core.
+cache, beside NumPy's. Takes five minutes of one core.
 
 Example: python benchmarks/vector_math.py --function tanh --precision float32
 """

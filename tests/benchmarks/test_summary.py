@@ -136,12 +136,22 @@ def test_summary_in_words(summary_module: Any) -> None:
     assert "  below 1.2: 3 of 4 cells" in lines
 
 
-def test_report_writes_tables_and_a_chart(tmp_path: Path) -> None:
+def report(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(FOLDER / "report.py"), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def result_file(tmp_path: Path) -> Path:
     run = {"machine": "a machine", "date": "today", "command": "python training_step.py"}
-    file, chart = tmp_path / "result.json", tmp_path / "chart.png"
+    file = tmp_path / "result.json"
     file.write_text(json.dumps({"run": run, "contests": CONTESTS}))
-    command = [sys.executable, str(FOLDER / "report.py"), str(file), "--chart", str(chart)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return file
+
+
+def test_report_writes_tables_and_a_chart(result_file: Path, tmp_path: Path) -> None:
+    chart = tmp_path / "chart.png"
+    done = report(result_file, "--chart", chart)
     assert done.returncode == 0, done.stderr
     assert "| | batch 1 | batch 32 | loss differs by | peak MB |" in done.stdout
     assert "| typegrad compiled | **2.0** | **10** | 1e-07 | 50 |" in done.stdout
@@ -149,3 +159,19 @@ def test_report_writes_tables_and_a_chart(tmp_path: Path) -> None:
     assert "| compiled, share of peak | 2 % | 12 % | | |" in done.stdout
     assert "| 8-256-256-1-tanh, adam, batch 512 | PyTorch, fused optimizer | 0.27 |" in done.stdout
     assert chart.read_bytes().startswith(b"\x89PNG")
+
+
+def test_report_replaces_what_stood_in_a_document(result_file: Path, tmp_path: Path) -> None:
+    document = tmp_path / "page.md"
+    begin, end = "<!-- training_step.py: begin -->", "<!-- training_step.py: end -->"
+    document.write_text(f"before\n{begin}\nold\n{end}\nafter\n")
+    assert report(result_file, "--into", document).returncode == 0
+    text = document.read_text()
+    assert text.startswith(f"before\n{begin}\n\n- machine: a machine\n")
+    assert text.endswith(f"\n{end}\nafter\n")
+    assert "old" not in text
+    document.write_text("nothing to fill\n")
+    refused = report(result_file, "--into", document)
+    assert refused.returncode == 2
+    assert f"page.md needs the lines {begin} and {end}" in refused.stderr
+    assert document.read_text() == "nothing to fill\n"
