@@ -78,7 +78,7 @@ def _draw_network(panel: Axes, cells: Sequence[Cell]) -> None:
     panel.axhline(1.0, color=DARK, linewidth=1.6, label="typegrad compiled")
     panel.set_xscale("log", base=2)
     panel.set_yscale("log")
-    panel.set_xticks(sizes, [str(size) for size in sizes])
+    panel.set_xticks(sizes, [str(size) for size in sizes], fontsize=8)
     panel.set_yticks([0.5, 1, 2, 5, 10, 20, 50, 100, 200])
     panel.yaxis.set_major_formatter("{x:g}")
     panel.minorticks_off()
