@@ -141,10 +141,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
             result = Accuracy(function, precision)
             _measure(result, options.samples, smoke=options.smoke)
             results.append(result)
+            # At once, so that what took minutes is there even if the rest is cut short.
+            if options.json is not None:
+                contents = [asdict(result) for result in results]
+                write_json(options.json, {"run": description, "functions": contents})
     _report(results)
-    if options.json is not None:
-        contents = [asdict(result) for result in results]
-        write_json(options.json, {"run": description, "functions": contents})
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -168,14 +169,16 @@ def _measure(result: Accuracy, samples: float, *, smoke: bool) -> None:
     else:
         total = 1e5 if smoke else samples
         chunks = float64_samples(int(total))
-    interactive = sys.stderr.isatty()
+    ending = "" if sys.stderr.isatty() else "\n"
+    last = -1
     for values in chunks:
         result.add(values)
-        if interactive:
-            done = f"{result.function}, {result.precision}: {result.numbers / total:.0%}"
-            print(f"\r{done}", end="", file=sys.stderr, flush=True)
-    if interactive:
-        print(file=sys.stderr)
+        percent = int(100 * result.numbers / total)
+        if percent // 10 > last // 10:
+            text = f"\r{result.function}, {result.precision}: {percent} %, {result.worst:.3f} ulp"
+            print(text, end=ending, file=sys.stderr, flush=True)
+            last = percent
+    print(file=sys.stderr)
     result.check_special_values()
     result.measure_speed(2**14, repeats=3 if smoke else 21)
 
