@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -26,7 +27,9 @@ from training.summary import (
 )
 
 BEGIN, END = "<!-- training_step.py: begin -->", "<!-- training_step.py: end -->"
-"""Lines of a document between which the tables go."""
+"""Lines of a document between which tables and chart go."""
+
+CAPTION = "Time of a training step of each library relative to the compiled engine's, by batch size"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -43,6 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     contents = json.loads(options.file.read_text(encoding="utf-8"))
     cells = read_cells(contents["contests"])
     text = "\n".join(_report(contents, cells))
+    if options.chart is not None:
+        draw_chart(cells, options.chart)
     if options.into is None:
         print(text)
     else:
@@ -51,9 +56,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _, end, after = rest.partition(END)
         if not (begin and end):
             parser.error(f"{options.into} needs the lines {BEGIN} and {END}")
-        options.into.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
-    if options.chart is not None:
-        draw_chart(cells, options.chart)
+        picture = ""
+        if options.chart is not None:
+            place = Path(os.path.relpath(options.chart, options.into.parent)).as_posix()
+            picture = f"\n![{CAPTION}]({place})\n"
+        whole = f"{before}{BEGIN}\n{picture}{text}\n{END}{after}"
+        options.into.write_text(whole, encoding="utf-8")
 
 
 def _report(contents: Mapping[str, Any], cells: Sequence[Cell]) -> list[str]:

@@ -170,6 +170,10 @@ def test_report_replaces_what_stood_in_a_document(result_file: Path, tmp_path: P
     assert text.startswith(f"before\n{begin}\n\n- machine: a machine\n")
     assert text.endswith(f"\n{end}\nafter\n")
     assert "old" not in text
+    chart = tmp_path / "images" / "chart.svg"
+    chart.parent.mkdir()
+    assert report(result_file, "--into", document, "--chart", chart).returncode == 0
+    assert "by batch size](images/chart.svg)\n\n- machine" in document.read_text()
     document.write_text("nothing to fill\n")
     refused = report(result_file, "--into", document)
     assert refused.returncode == 2
