@@ -32,6 +32,20 @@ _Q2 = (
     3.43936767414372164e3, 1.23033935480374942e3,
 )  # fmt: skip
 
+# In float32 one formula does for all x: erf(x) = x P(x^2) / Q(x^2), with a least largest
+# relative error of 1.6e-9 up to where erf rounds to 1. Found by iteratively reweighted least
+# squares in Chebyshev polynomials of x^2.
+# What it gives at the end is a little over 1, which is cut, so that erf(inf) is 1.
+_SINGLE_END = 3.9075
+_P = (
+    -1.219229977e-08, 4.497894205e-06, 3.725541896e-04, 3.819810040e-03,
+    5.412824348e-02, 1.849627900e-01, 1.128379169e+00,
+)  # fmt: skip
+_Q = (
+    6.135767628e-05, 1.292115206e-03, 1.537736903e-02, 1.137202853e-01,
+    4.972524014e-01, 1.000000000e+00,
+)  # fmt: skip
+
 
 def _polynomial(coefficients: tuple[float, ...], x: Array) -> Array:
     """Horner's rule, highest power first."""
@@ -45,10 +59,15 @@ class Erf(ElementwiseOperation):
     """Error function, element-wise: y = 2/sqrt(pi) times the integral of exp(-t^2) from 0 to x.
 
     dL/dx = dL/dy * 2/sqrt(pi) * exp(-x^2). Accurate to a few units in the last place
-    in float64 (W. J. Cody, 1969).
+    (float64: W. J. Cody, 1969; float32: at most 8, about 1 as a rule).
     """
 
     def output(self, x: Array) -> Array:
+        if x.dtype == np.float32:
+            bounded = np.minimum(np.maximum(x, -_SINGLE_END), _SINGLE_END)
+            square = bounded * bounded
+            value = bounded * _polynomial(_P, square) / _polynomial(_Q, square)
+            return np.minimum(np.maximum(value, -1.0), 1.0)
         # Beyond 6 the result is 1 to the last bit of float64.
         size = np.minimum(np.abs(x), 6.0)
         square = size * size

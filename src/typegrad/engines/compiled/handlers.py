@@ -164,7 +164,7 @@ def _product_with_matrix(lowering: StepLowering, left: Place, right: Place, widt
     if not right.transposed:
         step = Step("product", (out,), (left, right), columns, numbers=(right.rows, left.stride, 1))
         step.start = lowering.zeros
-    elif lowering.layout.few_rows:
+    elif right.width >= lowering.layout.transposed_below:
         weight = replace(right, transposed=False)
         numbers = (right.rows,)
         step = Step("product_transposed", (out,), (left, weight), right.width, numbers=numbers)

@@ -14,13 +14,12 @@ from typegrad.engines.compiled.cache import CodeCache
 from typegrad.engines.compiled.chain import Chain
 from typegrad.engines.compiled.kernel import emit_chain
 from typegrad.engines.compiled.masks import emit_mask
-from typegrad.engines.compiled.products import emit_product
+from typegrad.engines.compiled.products import emit_product, emit_product_transposed
 from typegrad.engines.compiled.rows import (
     emit_column_sums,
     emit_fill,
     emit_gather,
     emit_pack,
-    emit_product_transposed,
     emit_row_dots,
     emit_row_maxima,
     emit_row_sums,

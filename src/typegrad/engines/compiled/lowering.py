@@ -67,8 +67,9 @@ class StepLayout:
         Where they lie, and their gradients.
     values
         Address of the first parameter.
-    few_rows
-        Whether there are so few rows that transposing a matrix costs more than it brings.
+    transposed_below
+        Width of the matrices from which a product with the transpose goes along the rows of the
+        matrix as it is; of narrower ones there is a transposed copy.
     """
 
     batch: int
@@ -77,7 +78,7 @@ class StepLayout:
     values: int
     lanes: int
     dtype: np.dtype[Any]
-    few_rows: bool
+    transposed_below: int
 
 
 class StepLowering:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -33,10 +34,11 @@ from typegrad.types import IntArray, Vector
 if TYPE_CHECKING:
     from typegrad.network import NeuralNetwork
 
-FEW_ROWS = 4
-"""Rows of a step up to which transposing a weight costs more than it brings."""
+TRANSPOSING = ((16, 0), (128, 256))
+"""Rows of a step, and width of the matrices from which copying one transposed costs more than
+the copy brings in a step of so many rows."""
 
-ROWS_PER_CHUNK, ROWS_PER_SMALL_CHUNK = 64, 16
+ROWS_PER_CHUNK, ROWS_PER_SMALL_CHUNK = 128, 16
 MOST_CHUNKS, MOST_SMALL_CHUNKS = 16, 4
 CHUNK_BYTES = 8 * 2**20
 """Sums over a batch are split into chunks, for threads to share: as many as this memory holds."""
@@ -130,11 +132,11 @@ class NetworkCode:
         self._update_program = (
             np.zeros(0, np.int64) if self._update is None else update_program(self._update, library)
         )
-        self._steps: dict[bool, NativeStep] = {}
+        self._steps: dict[int, NativeStep] = {}
         self._runner = Runner(library.worker)
         self._workspaces = self._sums = aligned_zeros(0, self._dtype)
         self._partials = np.zeros(self._padded.blocks)
-        self._step_for(FEW_ROWS + 1)  # Most batches have more rows; says if it is not native.
+        self._step_for(sys.maxsize)  # Says if it is not native.
 
     def _lower_update(self, optimizer: Optimizer | FullBatchOptimizer) -> LoweredUpdate | None:
         if not isinstance(optimizer, Optimizer):
@@ -157,8 +159,10 @@ class NetworkCode:
 
     def _step_for(self, rows_per_step: int) -> NativeStep:
         """Return the step for batches of this size."""
-        few_rows = rows_per_step <= FEW_ROWS
-        if few_rows not in self._steps:
+        transposed_below = next(
+            (width for rows, width in TRANSPOSING if rows_per_step <= rows), sys.maxsize
+        )
+        if transposed_below not in self._steps:
             layout = StepLayout(
                 self._traced.batch,
                 self._parameters,
@@ -166,12 +170,12 @@ class NetworkCode:
                 self.vectors.values.ctypes.data,
                 self._library.lanes,
                 self._dtype,
-                few_rows,
+                transposed_below,
             )
-            self._steps[few_rows] = NativeStep(
+            self._steps[transposed_below] = NativeStep(
                 self._traced.graph, layout, self.vectors, self._library
             )
-        return self._steps[few_rows]
+        return self._steps[transposed_below]
 
     def run(
         self,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
 from typing import Any
 
-from typegrad.engines.compiled.code import Code, Int
+from typegrad.engines.compiled.code import Code, Int, Value
 from typegrad.engines.compiled.kernel import Kernel
 from typegrad.engines.compiled.program import ROWS
 from typegrad.engines.compiled.vector import Vectors
@@ -16,6 +17,9 @@ from typegrad.engines.compiled.vector import Vectors
 TALL_BLOCKS = (((8, 2), (4, 2), (2, 2), (1, 2)), ((8, 1), (4, 1), (2, 1), (1, 1)))
 WIDE_BLOCKS = (((2, 4), (1, 4)), ((2, 2), (1, 2)), ((2, 1), (1, 1)))
 FEW_ROWS = 4
+
+DOTS = 4
+"""Dot products that are summed over lanes together."""
 
 
 def emit_product(module: Any, name: str, bits: int, lanes: int) -> None:
@@ -79,4 +83,59 @@ def _product_block(module: Any, name: str, shape: tuple[int, int], bits: int, la
             total.set(v.fma(factors[r], columns[c], total.get()))
     for (r, c), total in zip(cells, sums, strict=True):
         v.store(total.get(), out + out_row * r + c)
+    return code.finish()
+
+
+def emit_product_transposed(module: Any, name: str, bits: int, lanes: int) -> None:
+    """Write ``out = a @ b^T``: each element is a dot product of two rows.
+
+    It goes along the rows of both, which spares a transposed copy of `b`; only the sums over
+    lanes make it slower than `emit_product`. The operands are out, a and b; the number says how
+    many rows `b` has.
+    """
+    shapes = [(rows, others) for others in (DOTS, 1) for rows in (4, 2, 1)]
+    blocks = {shape: _dots_block(module, name, shape, bits, lanes) for shape in shapes}
+    code = Kernel(module, name, bits, lanes)
+    (out, out_row), (a, a_row), (b, b_row) = (code.operand(i) for i in range(3))
+    other = code.variable()
+    for others in (DOTS, 1):
+        with code.pieces(other, code.number(3), others) as j:
+            row = code.variable()
+            for rows in (4, 2, 1):
+                with code.pieces(row, code.rows, rows) as i:
+                    code.call(
+                        blocks[rows, others],
+                        out + i * out_row + j * code.v.itemsize, out_row,
+                        a + i * a_row, a_row, b + j * b_row, b_row, code.columns,
+                    )  # fmt: skip
+    code.finish()
+
+
+def _dots_block(module: Any, name: str, shape: tuple[int, int], bits: int, lanes: int) -> Any:
+    """Write the dot products of some rows with some others; all strides are in bytes."""
+    rows, others = shape
+    code = Code(module, f"{name}_{rows}_{others}", 7, is_public=False)
+    v = Vectors(code, bits, lanes)
+    out, out_row, a, a_row, b, b_row, columns = code.arguments
+    zero = v.constant(0.0)
+    sums = [[v.variable(zero) for _ in range(others)] for _ in range(rows)]
+    whole = columns // lanes * lanes
+    end = whole * v.itemsize
+
+    def factors(place: Int) -> tuple[list[Value], list[Value]]:
+        left = [v.load(a + a_row * i + place) for i in range(rows)]
+        return left, [v.load(b + b_row * j + place) for j in range(others)]
+
+    with code.loop(end, lanes * v.itemsize) as place:
+        left, right = factors(place)
+        for i, j in product(range(rows), range(others)):
+            sums[i][j].set(v.fma(left[i], right[j], sums[i][j].get()))
+    with code.when(whole < columns):
+        is_real = v.first_lanes(columns - whole)
+        left, right = factors(end)
+        for i, j in product(range(rows), range(others)):
+            last = v.select(is_real, v.multiply(left[i], right[j]), zero)
+            sums[i][j].set(v.add(sums[i][j].get(), last))
+    for i in range(rows):
+        v.store(v.sums([each.get() for each in sums[i]]), out + out_row * i)
     return code.finish()

@@ -96,27 +96,6 @@ def emit_row_dots(module: Any, name: str, bits: int, lanes: int) -> None:
     code.finish()
 
 
-def emit_product_transposed(module: Any, name: str, bits: int, lanes: int) -> None:
-    """Out = a @ b^T, for few rows: each element is a dot product of two rows.
-
-    The operands are out, a and b; the number says how many rows `b` has.
-    """
-    code = Kernel(module, name, bits, lanes)
-    v = code.v
-    (out, out_row), (a, a_row), (b, b_row) = (code.operand(i) for i in range(3))
-    with code.loop(code.rows) as i:
-        left, result = a + i * a_row, out + i * out_row
-
-        def terms(row: Int, place: Int) -> Value:
-            return v.multiply(v.load(left + place), v.load(b + row * b_row + place))
-
-        def store(row: Int, total: Value) -> None:
-            v.store_one(total, result + row * v.itemsize)
-
-        _reduce_rows(code, terms, store, rows=code.number(3))
-    code.finish()
-
-
 def emit_row_sums(module: Any, name: str, bits: int, lanes: int) -> None:
     """out[i] = sum_j a[i, j]; operands: out, a."""
     _emit_row_reduction(module, name, bits, lanes, is_maximum=False)
@@ -148,7 +127,6 @@ def _reduce_rows(
     store: Callable[[Int, Value], None],
     *,
     is_maximum: bool = False,
-    rows: Int | None = None,
 ) -> None:
     """Reduce each row to a float, several rows at once.
 
@@ -160,8 +138,6 @@ def _reduce_rows(
         Puts a row's result where it belongs.
     is_maximum
         Whether it is the largest element rather than the sum.
-    rows
-        How many; the instruction's if None.
     """
     v, builder = code.v, code.builder
 
@@ -190,7 +166,7 @@ def _reduce_rows(
 
     row = code.variable()
     for count in (ROWS_AT_ONCE, 1):
-        with code.pieces(row, rows or code.rows, count) as first:
+        with code.pieces(row, code.rows, count) as first:
             reduce(first, count)
 
 

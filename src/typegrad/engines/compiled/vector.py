@@ -70,8 +70,8 @@ class Vectors:
         return self._load(address, self.type)
 
     def store(self, value: Value, address: Int) -> None:
-        """Put a vector at an address."""
-        self._store(value, address, self.type)
+        """Put a vector of any length at an address."""
+        self._store(value, address, value.type)
 
     def load_one(self, address: Int) -> Value:
         """Float at an address."""
@@ -215,6 +215,26 @@ class Vectors:
             value = combine(*self.halves(value))
         first, second = (self.builder.extract_element(value, llvm.I32(i)) for i in range(2))
         return combine(first, second)
+
+    def sums(self, values: list[Value]) -> Value:
+        """Sum each vector's lanes, and lay the sums side by side, a power of two of them.
+
+        Pairs of vectors are folded into one, half of whose lanes belong to each; that takes
+        fewer instructions than to sum one vector after the other.
+        """
+        lanes, shuffle = self.lanes, self.builder.shuffle_vector
+        while len(values) > 1 or lanes > 1:
+            pairs = list(zip(values[::2], values[1::2] or values, strict=True))
+            count = values[0].type.count * min(len(values), 2)
+            if lanes == 1:
+                values = [shuffle(a, b, lane_numbers(list(range(count)))) for a, b in pairs]
+                continue
+            lanes //= 2
+            starts = range(0, count, 2 * lanes)
+            low = lane_numbers([start + i for start in starts for i in range(lanes)])
+            high = lane_numbers([start + lanes + i for start in starts for i in range(lanes)])
+            values = [self.add(shuffle(a, b, low), shuffle(a, b, high)) for a, b in pairs]
+        return values[0]
 
 
 VectorFunction: TypeAlias = Callable[..., Value]
