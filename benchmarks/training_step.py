@@ -1,60 +1,69 @@
-"""Time of one training step: typegrad beside PyTorch, JAX and scikit-learn.
+"""Time of one training step: typegrad beside PyTorch, JAX, Keras, scikit-learn and MyGrad.
 
 All train the same network from the same weights, on the same batches in the same order,
 with the same optimizer in float32, and must arrive at the same loss. Each contestant has a
 process of its own; they take turns, an epoch at a time, and medians over the repeats are
 printed. A step takes the rows of its batch, runs forward and backward, and updates.
+Each network's contests begin with the machine's own peak, measured with NumPy's product of
+large matrices; a summary over all of them ends the run.
 
-Example: python benchmarks/training_step.py --network 8-256-256-1-tanh --threads 1
+Example: python benchmarks/training_step.py --everything --json step.json
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
+from measuring.hardware import measure_hardware
 from measuring.machine import describe_run, limit_threads, print_run, usable_cores, version_of
-from measuring.tables import median_ratio, median_with_spread, print_table, write_json
-from training.contest import Result, as_json, compete
+from measuring.tables import write_json
+from training.contest import as_json, compete
+from training.contestant import Entry
 from training.problem import NETWORKS, Problem
+from training.report import print_contests, print_shares
 from training.roster import ROSTER
+from training.summary import describe, read_cells, summarize
 from training.worker import Worker
 
-Contest = tuple[Problem, list[Result]]
+EVERY_BATCH = (1, 8, 32, 128, 512, 2048, 8192)
+NOT_IN_EVERYTHING = ("typegrad eager", "PyTorch, foreach optimizer")
+"""Other contestants stand for these: the default engine, and the faster optimizer."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the contests that the command line asks for."""
     parser = _parser()
     options = parser.parse_args(arguments)
+    if options.everything:
+        options.network, options.optimizer = list(NETWORKS), ["adam", "sgd"]
+        options.batch = list(EVERY_BATCH)
     if options.smoke:
         options.batch, options.repeats, options.steps = [1, 4], 2, 8
     if options.processor_time and options.threads != 1:
         parser.error("--processor-time adds up all threads: it needs --threads 1")
     limit_threads(options.threads)
-    description = describe_run(("numpy", "torch", "jax", "scikit-learn"))
+    description = describe_run(
+        ("numpy", "llvmlite", "torch", "jax", "keras", "scikit-learn", "mygrad")
+    )
     print_run(description)
-    workers = _start(options.only)
-    everything = []
+    workers = _start(_chosen(options))
+    contents: list[Mapping[str, Any]] = []
     for network in options.network:
         for optimizer in options.optimizer:
-            contests: list[Contest] = []
-            for batch_size in options.batch:
-                steps = options.steps or _steps(batch_size)
-                problem = Problem(network, optimizer, batch_size, steps, seed=options.seed)
-                results = compete(
-                    workers, problem, options.repeats, processor_time=options.processor_time
-                )
-                contests.append((problem, results))
-            _report(contests, options.threads, "processor" if options.processor_time else "wall")
-            everything += contests
+            contents += _contests(workers, network, optimizer, options)
+            summary = summarize(read_cells(contents))
+            if options.json is not None:
+                everything = {"run": description, "contests": contents, "summary": asdict(summary)}
+                write_json(options.json, everything)
     for worker in workers:
         worker.close()
-    if options.json is not None:
-        contents = [as_json(problem, results) for problem, results in everything]
-        write_json(options.json, {"run": description, "contests": contents})
+    print("Summary")
+    print("\n".join(describe(summary)))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -65,9 +74,10 @@ def _parser() -> argparse.ArgumentParser:
     add("--network", nargs="+", choices=NETWORKS, default=["8-64-64-1-tanh"], metavar="NAME")
     add("--optimizer", nargs="+", choices=("adam", "sgd"), default=["adam"], metavar="NAME")
     add("--batch", nargs="+", type=int, default=[1, 32, 256, 2048], metavar="ROWS")
+    add("--everything", action="store_true", help="all networks, optimizers and batch sizes")
     add("--threads", type=int, default=usable_cores(), help="cores that each may use (all)")
-    add("--repeats", type=int, default=15, help="epochs that are timed (15)")
-    add("--steps", type=int, help="steps in an epoch (by batch size: 16 to 512)")
+    add("--repeats", type=int, help="epochs that are timed (by cost: 5 to 9)")
+    add("--steps", type=int, help="steps in an epoch (by cost: 4 to 512)")
     add("--seed", type=int, default=0, help="of data, weights and order (0)")
     add(
         "--only",
@@ -88,9 +98,21 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _start(only: Sequence[str]) -> list[Worker]:
+def _chosen(options: argparse.Namespace) -> list[Entry]:
+    if options.only:
+        return [each for each in ROSTER if any(text in each.name for text in options.only)]
+    if options.everything:
+        return [each for each in ROSTER if each.name not in NOT_IN_EVERYTHING]
+    if not options.smoke:
+        return list(ROSTER)
+    for each in ROSTER:
+        if each.slow_start:
+            print(f"{each.name}: skipped, it compiles for seconds")
+    return [each for each in ROSTER if not each.slow_start]
+
+
+def _start(chosen: Sequence[Entry]) -> list[Worker]:
     workers = []
-    chosen = [each for each in ROSTER if not only or any(text in each.name for text in only)]
     for worker in [Worker(entry) for entry in chosen]:
         entry = worker.entry
         try:
@@ -104,62 +126,36 @@ def _start(only: Sequence[str]) -> list[Worker]:
     return workers
 
 
-def _steps(batch_size: int) -> int:
-    """Steps that take milliseconds at least for all contestants."""
-    return max(16, min(512, 16384 // batch_size))
-
-
-def _report(contests: Sequence[Contest], threads: int, clock: str) -> None:
-    problem = contests[0][0]
-    title = f"{problem.network}, {problem.optimizer}, {problem.dtype}, threads: {threads}"
-    sizes = [f"batch {problem.batch_size}" for problem, _ in contests]
-    columns = [[*_times(problem, results), *_ratios(results)] for problem, results in contests]
-    names = [result.name for result in contests[0][1]]
-    count = len(names)
-    checks = [_check(index, contests) for index in range(count)]
-    for what, start, extra in (
-        (f"µs of {clock} time per step, median ± half the quartiles' distance", 0, True),
-        ("time relative to the fastest", count, False),
-        (f"time relative to {names[0]}", 2 * count, False),
-    ):
-        rows = []
-        for index, name in enumerate(names):
-            cells = [column[start + index] for column in columns]
-            rows.append([name, *cells, *(checks[index] if extra else ())])
-        header = ["", *sizes, *(("loss differs by", "peak MB") if extra else ())]
-        print_table(f"{title}: {what}", header, rows)
-    for result in contests[0][1]:
-        if result.skipped is not None:
-            print(f"{result.name}: skipped, it {result.skipped}")
+def _contests(
+    workers: Sequence[Worker], network: str, optimizer: str, options: argparse.Namespace
+) -> list[Mapping[str, Any]]:
+    """Run a network's contests at all batch sizes, and print them."""
+    clock = "processor" if options.processor_time else "wall"
+    state = Problem(network, optimizer, batch_size=1, steps=1).state_bytes
+    hardware = measure_hardware(
+        state, processor_time=options.processor_time, size=256 if options.smoke else 2048
+    )
+    contests = []
+    for batch_size in options.batch:
+        problem = Problem(network, optimizer, batch_size, steps=1, seed=options.seed)
+        steps, repeats = _steps_and_repeats(problem)
+        problem = replace(problem, steps=options.steps or steps)
+        repeats = options.repeats or repeats
+        results = compete(workers, problem, repeats, processor_time=options.processor_time)
+        contests.append((problem, results))
+        print(f"{network}, {optimizer}, batch {batch_size}: done", file=sys.stderr, flush=True)
+    print_contests(contests, options.threads, clock)
+    contents = [as_json(problem, results, hardware) for problem, results in contests]
+    print_shares(read_cells(contents))
     sys.stdout.flush()
+    return contents
 
 
-def _times(problem: Problem, results: Sequence[Result]) -> list[str]:
-    return [
-        "-" if result.skipped else median_with_spread(result.microseconds_per_step(problem.steps))
-        for result in results
-    ]
-
-
-def _ratios(results: Sequence[Result]) -> list[str]:
-    """Relative to the fastest for each, then relative to the first for each."""
-    running = [result for result in results if not result.skipped]
-    first = running[0]
-    fastest = min(running, key=lambda result: median_ratio(result.seconds, first.seconds))
-    return [
-        "-" if result.skipped else f"{median_ratio(result.seconds, base.seconds):.2f}"
-        for base in (fastest, first)
-        for result in results
-    ]
-
-
-def _check(index: int, contests: Sequence[Contest]) -> tuple[str, str]:
-    """Largest difference of a loss, and peak memory, of a contestant in all contests."""
-    results = [results[index] for _, results in contests if not results[index].skipped]
-    if not results:
-        return "-", "-"
-    difference = max(result.loss_difference for result in results)
-    return f"{difference:.0e}", f"{max(result.peak_megabytes for result in results):.0f}"
+def _steps_and_repeats(problem: Problem) -> tuple[int, int]:
+    """As many as take a slow contestant a fifth of a second and a few seconds."""
+    seconds = 4e-4 + problem.product_flops / 4e10
+    steps = max(4, min(512, 1 << int(0.2 / seconds).bit_length() - 1))
+    return steps, 9 if steps * seconds < 0.3 else 5
 
 
 if __name__ == "__main__":

@@ -34,7 +34,8 @@ def limit_threads(threads: int) -> None:
     for variable in BLAS_VARIABLES:
         os.environ[variable] = str(threads)
     if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
+        # The last ones: the first often serves the system's interrupts too.
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-threads:])
 
 
 def peak_megabytes() -> float:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from measuring.hardware import Hardware
 from training.problem import Problem
 from training.with_typegrad import TypegradEager
 from training.worker import Run, Worker
@@ -66,9 +67,13 @@ def compete(
     return list(results.values())
 
 
-def as_json(problem: Problem, results: Sequence[Result]) -> Mapping[str, Any]:
-    """All numbers of a contest."""
-    return {"problem": asdict(problem), "results": [asdict(result) for result in results]}
+def as_json(problem: Problem, results: Sequence[Result], hardware: Hardware) -> Mapping[str, Any]:
+    """All numbers of a contest, and the machine's speeds at the time."""
+    return {
+        "problem": asdict(problem),
+        "hardware": asdict(hardware),
+        "results": [asdict(result) for result in results],
+    }
 
 
 def _reference(problem: Problem) -> tuple[float, float]:

@@ -49,3 +49,5 @@ class Entry:
     class_name: str
     distribution: str
     """What must be installed, by its name on PyPI."""
+    slow_start: bool = False
+    """It compiles for seconds: a smoke run leaves it out, unless it is asked for by name."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any, Literal
 
 import numpy as np
@@ -57,6 +58,32 @@ class Problem:
         """Rows of the data: every row is used once in an epoch."""
         return self.batch_size * self.steps
 
+    @property
+    def product_flops(self) -> int:
+        """Floating-point operations of a step's matrix products, two for each multiply-add.
+
+        Forward and the gradient of the weights for every layer, and the gradient of the layer's
+        input for all but the first, whose input needs none.
+        """
+        sizes = [a * b for a, b in zip(self.widths[:-1], self.widths[1:], strict=True)]
+        return 2 * self.batch_size * (3 * sum(sizes) - sizes[0])
+
+    @property
+    def state_bytes(self) -> int:
+        """Bytes that a step must read and write: parameters and what the optimizer keeps of them.
+
+        Each once, if an update is made as soon as its gradient is known.
+        """
+        pairs = zip(self.widths[:-1], self.widths[1:], strict=True)
+        parameters = sum(inputs * outputs + outputs for inputs, outputs in pairs)
+        arrays = 3 if self.optimizer == "adam" else 1
+        return 2 * 4 * arrays * parameters
+
+    @property
+    def tanh_count(self) -> int:
+        """Hyperbolic tangents in a step."""
+        return self.batch_size * sum(self.widths[1:-1]) if self.activation == "tanh" else 0
+
     def data(self) -> tuple[Floats, Floats, npt.NDArray[np.int64]]:
         """Inputs (rows, features), targets (rows, 1), and the order in which rows are used."""
         generator = np.random.default_rng([self.seed, 0])
@@ -79,15 +106,15 @@ class Problem:
     def final_loss(self, weights: list[Floats]) -> float:
         """Mean squared error of a network with these weights, in float64.
 
-        Over the first 512 rows; written out here, so that no contestant judges itself.
+        Over the first rows; written out here, so that no contestant judges itself.
         """
-        inputs, targets, _ = self.data()
-        x: Floats = inputs[:512].astype(np.float64)
+        inputs, targets = _rows_to_judge_by(self)
+        x = inputs
         for layer in range(0, len(weights), 2):
             if layer > 0:
                 x = _activate(self.activation, x)
             x = x @ weights[layer].astype(np.float64) + weights[layer + 1].astype(np.float64)
-        return float(np.mean((x - targets[:512]) ** 2))
+        return float(np.mean((x - targets) ** 2))
 
     def in_float64(self) -> Problem:
         """Return the same problem, same numbers, computed in float64."""
@@ -96,6 +123,13 @@ class Problem:
     def _cast(self, values: Floats) -> Floats:
         # By way of float32, so that the problem in float64 starts from the same numbers.
         return values.astype(np.float32).astype(self.dtype)
+
+
+@cache
+def _rows_to_judge_by(problem: Problem) -> tuple[Floats, Floats]:
+    """The first rows of inputs and targets, in float64."""
+    inputs, targets, _ = problem.data()
+    return inputs[:128].astype(np.float64), targets[:128].astype(np.float64)
 
 
 def _activate(name: str, x: Floats) -> Floats:

@@ -10,6 +10,13 @@ ROSTER = (
     Entry("typegrad compiled", "training.with_typegrad", "TypegradCompiled", "llvmlite"),
     Entry("PyTorch, fused optimizer", "training.with_pytorch", "PyTorchFused", "torch"),
     Entry("PyTorch, foreach optimizer", "training.with_pytorch", "PyTorchForeach", "torch"),
+    Entry(
+        "PyTorch, torch.compile",
+        "training.with_torch_compile",
+        "TorchCompile",
+        "torch",
+        slow_start=True,
+    ),
     Entry("JAX, jit per step", "training.with_jax", "JaxStep", "jax"),
     Entry("JAX, epoch in lax.scan", "training.with_jax", "JaxScan", "jax"),
     Entry(
@@ -24,4 +31,6 @@ ROSTER = (
         "ScikitLearnEpoch",
         "scikit-learn",
     ),
+    Entry("Keras, fit on JAX", "training.with_keras", "KerasFit", "keras", slow_start=True),
+    Entry("MyGrad", "training.with_mygrad", "MyGrad", "mygrad"),
 )

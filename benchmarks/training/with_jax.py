@@ -29,6 +29,48 @@ class State(NamedTuple):
     """Number of steps taken."""
 
 
+def first_state(problem: Problem) -> State:
+    """Return the problem's first weights, and a fresh optimizer."""
+    weights = [jnp.array(value) for value in problem.weights()]
+    means = [jnp.zeros_like(value) for value in weights]
+    mean_squares = [jnp.zeros_like(value) for value in weights]
+    return State(weights, means, mean_squares, step=jnp.zeros((), jnp.int32))
+
+
+def take_step(problem: Problem, state: State, data: Any, rows: Any) -> tuple[State, Any]:
+    """Return the state after a step on these rows of the data, and the step's loss."""
+    inputs, targets = data
+
+    def loss_of(weights: Any) -> Any:
+        x = inputs[rows]
+        for layer in range(0, len(weights), 2):
+            if layer > 0:
+                x = _ACTIVATIONS[problem.activation](x)
+            x = x @ weights[layer] + weights[layer + 1]
+        return jnp.mean((x - targets[rows]) ** 2)
+
+    loss, gradient = jax.value_and_grad(loss_of)(state.weights)
+    update = _adam if problem.optimizer == "adam" else _sgd
+    return update(problem.learning_rate, state, gradient), loss
+
+
+def _sgd(rate: float, state: State, gradient: Any) -> State:
+    weights = jax.tree.map(lambda w, g: w - rate * g, state.weights, gradient)
+    return state._replace(weights=weights, step=state.step + 1)
+
+
+def _adam(rate: float, state: State, gradient: Any) -> State:
+    step = state.step + 1
+    means = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, state.means, gradient)
+    squares = jax.tree.map(lambda v, g: 0.999 * v + 0.001 * g * g, state.mean_squares, gradient)
+    size = rate / (1.0 - 0.9**step)
+    root = jnp.sqrt(1.0 - 0.999**step)
+    weights = jax.tree.map(
+        lambda w, m, v: w - size * m / (jnp.sqrt(v) / root + 1e-8), state.weights, means, squares
+    )
+    return State(weights, means, squares, step)
+
+
 class JaxContestant(Contestant):
     """The step, in plain JAX; its buffers are donated, so that updates happen in place."""
 
@@ -45,45 +87,10 @@ class JaxContestant(Contestant):
         return None
 
     def reset(self) -> None:
-        weights = [jnp.array(value) for value in self.problem.weights()]
-        means = [jnp.zeros_like(value) for value in weights]
-        mean_squares = [jnp.zeros_like(value) for value in weights]
-        self.state = State(weights, means, mean_squares, step=jnp.zeros((), jnp.int32))
+        self.state = first_state(self.problem)
 
     def weights(self) -> list[Floats]:
         return [np.asarray(value) for value in self.state.weights]
-
-    def _loss(self, weights: Any, x: Any, y: Any) -> Any:
-        for layer in range(0, len(weights), 2):
-            if layer > 0:
-                x = _ACTIVATIONS[self.problem.activation](x)
-            x = x @ weights[layer] + weights[layer + 1]
-        return jnp.mean((x - y) ** 2)
-
-    def _step(self, state: State, data: Any, rows: Any) -> tuple[State, Any]:
-        inputs, targets = data
-        loss, gradient = jax.value_and_grad(self._loss)(state.weights, inputs[rows], targets[rows])
-        update = self._adam if self.problem.optimizer == "adam" else self._sgd
-        return update(state, gradient), loss
-
-    def _sgd(self, state: State, gradient: Any) -> State:
-        rate = self.problem.learning_rate
-        weights = jax.tree.map(lambda w, g: w - rate * g, state.weights, gradient)
-        return state._replace(weights=weights, step=state.step + 1)
-
-    def _adam(self, state: State, gradient: Any) -> State:
-        step = state.step + 1
-        means = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, state.means, gradient)
-        squares = jax.tree.map(lambda v, g: 0.999 * v + 0.001 * g * g, state.mean_squares, gradient)
-        size = self.problem.learning_rate / (1.0 - 0.9**step)
-        root = jnp.sqrt(1.0 - 0.999**step)
-        weights = jax.tree.map(
-            lambda w, m, v: w - size * m / (jnp.sqrt(v) / root + 1e-8),
-            state.weights,
-            means,
-            squares,
-        )
-        return State(weights, means, squares, step)
 
 
 class JaxStep(JaxContestant):
@@ -93,7 +100,7 @@ class JaxStep(JaxContestant):
         super().__init__(problem)
 
         def step(state: State, total: Any, data: Any, batches: Any) -> tuple[State, Any]:
-            state, loss = self._step(state, data, batches[state.step])
+            state, loss = take_step(problem, state, data, batches[state.step])
             return state, total + loss
 
         self.compiled = jax.jit(step, donate_argnums=(0, 1))
@@ -113,7 +120,9 @@ class JaxScan(JaxContestant):
         super().__init__(problem)
 
         def epoch(state: State, data: Any, batches: Any) -> tuple[State, Any]:
-            return jax.lax.scan(lambda state, rows: self._step(state, data, rows), state, batches)
+            return jax.lax.scan(
+                lambda state, rows: take_step(problem, state, data, rows), state, batches
+            )
 
         self.compiled = jax.jit(epoch, donate_argnums=0)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,9 @@ def test_training_step_compares_contestants_that_agree(tmp_path: Path) -> None:
     )
     assert "time relative to typegrad eager" in printed
     assert printed.count("scikit-learn, partial_fit per step: skipped, it has no GELU") == 1
+    assert "fastest contestant / compiled: geometric mean" in printed
     result = json.loads(file.read_text())
+    assert result["summary"]["compiled"]["count"] == 4
     assert {"machine", "versions", "date", "command"} <= result["run"].keys()
     problems = [contest["problem"] for contest in result["contests"]]
     assert [(each["network"], each["batch_size"]) for each in problems] == [
@@ -36,10 +39,21 @@ def test_training_step_compares_contestants_that_agree(tmp_path: Path) -> None:
     ]
     for contest in result["contests"]:
         ran = [each for each in contest["results"] if each["skipped"] is None]
-        assert len(ran) == (8 if contest["problem"]["network"] == "13-1-linear" else 6)
+        assert len(ran) == (10 if contest["problem"]["network"] == "13-1-linear" else 7)
+        assert all(speed > 0.0 for speed in contest["hardware"].values())
         for contestant in ran:
             assert len(contestant["seconds"]) == 2
             assert 0.0 < contestant["loss_difference"] < 1e-4
+
+
+@pytest.mark.slow
+def test_contestants_that_compile_for_seconds_agree(tmp_path: Path) -> None:
+    file = tmp_path / "result.json"
+    chosen = ("typegrad compiled", "torch.compile", "Keras")
+    networks = ("8-64-64-1-tanh", "64-512-512-1-gelu")
+    run("training_step.py", "--smoke", "--json", file, "--network", *networks, "--only", *chosen)
+    for contest in json.loads(file.read_text())["contests"]:
+        assert all(each["loss_difference"] < 1e-4 for each in contest["results"])
 
 
 @pytest.mark.parametrize("losses", ["1.01, 1.0", "1.0, 1.01", "1.0, float('nan')"])
@@ -121,3 +135,46 @@ def test_batch_size_confirmation_counts_confirmed_recommendations(tmp_path: Path
     assert verdict["ratio"] >= 1.0
     assert f"concrete  {int(verdict['ratio'] <= 1.1)} of 1" in printed
     assert set(verdict["seconds"]) == {str(2**power) for power in range(8)}
+
+
+def test_memory_compares_whole_processes(tmp_path: Path) -> None:
+    file = tmp_path / "result.json"
+    printed = run("memory.py", "--smoke", "--json", file)
+    assert "Peak memory of a training on 1000 rows, 2 epochs" in printed
+    costs = json.loads(file.read_text())["costs"]
+    assert list(costs) == ["typegrad planned", "typegrad compiled"]
+    planned, compiled = (each[0]["peak_megabytes"] for each in costs.values())
+    assert 20.0 < planned < compiled < 500.0
+
+
+def test_start_time_compiles_into_an_empty_cache(tmp_path: Path) -> None:
+    file = tmp_path / "result.json"
+    printed = run("start_time.py", "--smoke", "--json", file)
+    assert "typegrad compiled, empty cache:" in printed
+    costs = json.loads(file.read_text())["costs"]
+    cached = min(each["processor_seconds"] for each in costs["typegrad compiled"])
+    (first,) = costs["typegrad compiled, empty cache"]
+    assert first["processor_seconds"] > cached
+
+
+def test_every_program_trains() -> None:
+    sys.path.insert(0, str(FOLDER))
+    try:
+        fresh_process = import_module("fresh_process")
+    finally:
+        sys.path.remove(str(FOLDER))
+    for program in fresh_process.installed_programs():
+        cost = fresh_process.run_fresh(program, rows=512)
+        assert 0.0 < cost.fit_seconds < cost.wall_seconds
+
+
+def test_vector_math_measures_errors_of_every_function(tmp_path: Path) -> None:
+    file = tmp_path / "result.json"
+    printed = run("vector_math.py", "--smoke", "--json", file)
+    assert "special values that differ" in printed
+    functions = json.loads(file.read_text())["functions"]
+    assert {each["function"] for each in functions} == {"exp", "expm1", "log", "log1p", "tanh"}
+    for each in functions:
+        assert 0.5 < each["worst"] < 3.0
+        assert each["special_values_differ"] == 0
+        assert each["numbers"] > 50_000

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -20,7 +21,7 @@ from typegrad.engines.compiled.program import (
     Operand,
     encode,
 )
-from typegrad.types import Array
+from typegrad.types import Array, IntArray
 
 GARBAGE = np.nan
 """What pads hold: nothing may come of it."""
@@ -38,6 +39,19 @@ def padded_rows(array: Array) -> Array:
     return view
 
 
+@dataclass(frozen=True)
+class PreparedCall:
+    """A call that can be made, and all memory that it works on."""
+
+    function: Callable[[int, int], int]
+    program: IntArray
+    fields: IntArray
+    operands: Sequence[Array]
+
+    def __call__(self) -> None:
+        self.function(self.program.ctypes.data, self.fields.ctypes.data)
+
+
 def call(
     function: str | Chain,
     operands: Sequence[Array],
@@ -48,6 +62,19 @@ def call(
     frame: dict[int, int] | None = None,
 ) -> None:
     """Call a kernel or chain on arrays; the stride of one row is 0."""
+    prepare(function, operands, rows, columns, numbers, frame=frame)()
+
+
+def prepare(
+    function: str | Chain,
+    operands: Sequence[Array],
+    rows: int,
+    columns: int,
+    numbers: Sequence[int] = (),
+    *,
+    frame: dict[int, int] | None = None,
+) -> PreparedCall:
+    """Prepare a call, to be made once or more often."""
     dtype = operands[0].dtype
     library = library_for(8 * dtype.itemsize)
     if isinstance(function, str):
@@ -68,11 +95,18 @@ def call(
     for field, value in (frame or {}).items():
         fields[field] = value
     native = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)(address)
-    native(program.ctypes.data, fields.ctypes.data)
+    return PreparedCall(native, program, fields, operands)
 
 
 def apply(function: str, *arguments: Array) -> Array:
     """Apply an element-wise function to vectors of one length."""
+    run, result = prepare_function(function, *arguments)
+    run()
+    return result
+
+
+def prepare_function(function: str, *arguments: Array) -> tuple[PreparedCall, Array]:
+    """Prepare the call of an element-wise function; it fills the array that comes with it."""
     builder = ChainBuilder("v" * len(arguments))
     chain = builder.finish([builder.link(function, *range(len(arguments)))])
     dtype = arguments[0].dtype
@@ -83,6 +117,5 @@ def apply(function: str, *arguments: Array) -> Array:
         copy[:count] = argument
         copies.append(copy)
     out = aligned_zeros(count + 64, dtype)
-    call(chain, [out, *copies], TILE_SPAN, 1, frame={ROWS: count})
-    result: Array = out[:count]
-    return result
+    run = prepare(chain, [out, *copies], TILE_SPAN, 1, frame={ROWS: count})
+    return run, out[:count]

@@ -11,6 +11,7 @@ import pytest
 from typegrad.engines.compiled.elementwise import FUNCTIONS
 from typegrad.types import Array
 
+from .accuracy import ULPS, samples, special_values, ulps
 from .native_calls import apply
 
 EXACT: dict[str, Callable[..., Any]] = {
@@ -43,50 +44,7 @@ EXACT: dict[str, Callable[..., Any]] = {
     "cube": lambda a: a * a * a,
     "fourth_power": lambda a: a * a * a * a,
 }
-ULPS = {"exp": 1.5, "expm1": 2.0, "log": 1.5, "log1p": 2.0, "tanh": 3.0}
-"""Largest errors that are allowed, in units in the last place."""
-
 dtypes = pytest.mark.parametrize("dtype", ["float32", "float64"])
-
-
-def special_values(dtype: str) -> Array:
-    """What functions may do wrong: infinities, denormal and huge numbers, signed zeros."""
-    limits = np.finfo(dtype)
-    positive = [
-        0.0, 1.0, 0.5, 2.0, 3.7, 20.0, 88.7, 104.0, 709.0, 746.0, 1e5, float(limits.max),
-        float(limits.tiny), float(limits.smallest_subnormal), float(limits.tiny) / 3,
-        float(limits.eps), float(limits.eps) / 4, float(np.inf), 1e-3, 0.3465, 0.3466,
-    ]  # fmt: skip
-    values = np.array([*positive, *[-x for x in positive], np.nan])
-    with np.errstate(over="ignore"):
-        cast: Array = values.astype(dtype)
-    return cast
-
-
-def samples(dtype: str) -> Array:
-    """Numbers of all sizes, dense where functions change."""
-    generator = np.random.default_rng(0)
-    limits = np.finfo(dtype)
-    exponents = generator.uniform(limits.minexp, limits.maxexp, 60_000)
-    spread = np.exp2(exponents) * generator.choice([-1.0, 1.0], 60_000)
-    near = [generator.uniform(-width, width, 60_000) for width in (1e-3, 0.7, 3.0, 20.0, 90.0)]
-    with np.errstate(over="ignore"):
-        cast: Array = np.concatenate([spread, *near]).astype(dtype)
-    return cast
-
-
-def ulps(found: Array, exact: Any) -> Array:
-    """Errors in units in the last place of a result; `exact` is more precise."""
-    with np.errstate(all="ignore"):
-        rounded = exact.astype(found.dtype)
-        unit = np.spacing(np.abs(rounded)).astype(exact.dtype)
-        errors: Array = np.abs(found.astype(exact.dtype) - exact) / unit
-        same = (found == rounded) | (np.isnan(found) & np.isnan(rounded))
-    errors[same] = 0.0
-    # At the edge of the range, infinity for the largest number is one unit off.
-    limits = np.finfo(found.dtype)
-    errors[np.isinf(found) & (np.abs(exact) >= limits.max)] = 0.0
-    return errors
 
 
 def test_every_function_is_tested() -> None:
