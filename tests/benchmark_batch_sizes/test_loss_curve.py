@@ -105,12 +105,14 @@ def test_a_curve_may_be_cut_short() -> None:
     assert (curve.steps, curve.stop_reason) == ((0, 1), "budget")
 
 
-def test_a_training_that_breaks_down_keeps_what_was_there() -> None:
-    curve = train_curve(line_problem(), 8, 0, 1e12, 100)
+@pytest.mark.parametrize("rate", [1e12, 1e60])
+def test_a_training_that_breaks_down_keeps_what_was_there(rate: float) -> None:
+    curve = train_curve(line_problem(), 8, 0, rate, 100)
     assert curve.diverged
     assert curve.stop_reason.startswith("diverged: ")
     assert 1 <= len(curve.steps) < 10
     assert np.isfinite(curve.losses).all()
+    assert ("makes weights NaN" in curve.stop_reason) == (rate == 1e60)
 
 
 def test_a_validation_loss_that_is_not_finite_ends_a_curve() -> None:
