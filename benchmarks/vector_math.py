@@ -12,6 +12,7 @@ Example: python benchmarks/vector_math.py --function tanh --precision float32
 from __future__ import annotations
 
 import argparse
+import math
 import statistics
 import sys
 import time
@@ -113,7 +114,8 @@ def float64_samples(total: int) -> Iterator[Floats]:
     generator = np.random.default_rng(0)
     limits = np.finfo(np.float64)
     size = min(CHUNK // 4, total // (2 * len(FLOAT64_RANGES)))
-    for _ in range(max(1, total // (2 * size * len(FLOAT64_RANGES)))):
+    # Rounded up: at least as many as were asked for.
+    for _ in range(math.ceil(total / (2 * size * len(FLOAT64_RANGES)))):
         for width in FLOAT64_RANGES:
             yield generator.uniform(-width, width, size)
             exponents = generator.uniform(limits.minexp - 52, limits.maxexp, size)
