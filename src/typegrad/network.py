@@ -22,6 +22,9 @@ __all__ = ["NeuralNetwork"]
 PredictionEngine: TypeAlias = Literal["auto", "eager", "compiled"]
 """What `NeuralNetwork.predict` takes as its engine."""
 
+LARGE_PREDICTION = 10**9
+"""Rows times parameters from which on native code is worth it, the time to load it included."""
+
 
 class NeuralNetwork:
     """Layers one after the other, with the loss they are trained on.
@@ -180,13 +183,15 @@ class NeuralNetwork:
         if engine not in get_args(PredictionEngine):
             known = ", ".join(repr(each) for each in get_args(PredictionEngine))
             raise ValueError(f"engine is {engine!r}; expected one of {known}")
-        if engine != "eager":
+        given = self.check_inputs(x)
+        is_large = len(given) * self.flat.values.size >= LARGE_PREDICTION
+        if engine == "compiled" or (engine == "auto" and is_large):
             from typegrad.predictor import predict_natively
 
-            predictions = predict_natively(self, x, batch_size, asked_for=engine == "compiled")
+            predictions = predict_natively(self, given, batch_size, asked_for=engine == "compiled")
             if predictions is not None:
                 return predictions
-        data = self.prepare_inputs(x)
+        data = self.prepare_inputs(given)
         # Without rows there is one empty batch, which gives the output its shape.
         rows = max(len(data), 1)
         step = batch_size or rows
