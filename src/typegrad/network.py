@@ -30,6 +30,9 @@ LossT_co = TypeVar("LossT_co", bound=Loss, covariant=True, default=Loss)
 PredictionEngine: TypeAlias = Literal["auto", "eager", "compiled"]
 """What `NeuralNetwork.predict` takes as its engine."""
 
+LARGE_PREDICTION = 10**9
+"""Rows times parameters from which on native code is worth it, the time to load it included."""
+
 
 class NeuralNetwork(Generic[In_co, Out_co, DTypeT, LossT_co]):
     """Layers one after the other, with the loss they are trained on.
@@ -246,18 +249,21 @@ class NeuralNetwork(Generic[In_co, Out_co, DTypeT, LossT_co]):
         if engine not in get_args(PredictionEngine):
             known = ", ".join(repr(each) for each in get_args(PredictionEngine))
             raise ValueError(f"engine is {engine!r}; expected one of {known}")
-        if engine != "eager":
+        given = self.check_inputs(x)
+        if batch_size is None and isinstance(x, np.memmap):
+            batch_size = ROWS_AT_A_TIME
+        is_large = len(given) * self.flat.values.size >= LARGE_PREDICTION
+        if engine == "compiled" or (engine == "auto" and is_large):
             from typegrad.predictor import predict_natively
 
-            predictions = predict_natively(self, x, batch_size, asked_for=engine == "compiled")
+            predictions = predict_natively(self, given, batch_size, asked_for=engine == "compiled")
             if predictions is not None:
                 return predictions
-        data = self.check_inputs(x)
         # Without rows there is one empty batch, which gives the output its shape.
-        rows = max(len(data), 1)
-        step = batch_size or (ROWS_AT_A_TIME if isinstance(x, np.memmap) else rows)
+        rows = max(len(given), 1)
+        step = batch_size or rows
         outputs = [
-            self.chain.forward(self.prepare_inputs(data[i : i + step]))
+            self.chain.forward(self.prepare_inputs(given[i : i + step]))
             for i in range(0, rows, step)
         ]
         return self.in_target_units(np.concatenate(outputs))

@@ -28,9 +28,6 @@ __all__ = ["CompiledPredictor"]
 
 logger = logging.getLogger("typegrad")
 
-LARGE = 10**9
-"""Rows times parameters from which on native code is worth it, the time to load it included."""
-
 
 class CompiledPredictor:
     """Predicts by native code: a row in microseconds.
@@ -151,23 +148,20 @@ _codes: WeakKeyDictionary[NeuralNetwork, ForwardCode] = WeakKeyDictionary()
 
 
 def predict_natively(
-    network: NeuralNetwork, x: npt.ArrayLike, batch_size: int | None, *, asked_for: bool
+    network: NeuralNetwork, data: AnyArray, batch_size: int | None, *, asked_for: bool
 ) -> Array | None:
     """Predict as `NeuralNetwork.predict` does; return None where NumPy should.
 
     Parameters
     ----------
-    network, x, batch_size
+    network, batch_size
         As there.
+    data
+        Inputs that were checked.
     asked_for
-        Whether the compiled engine was asked for, so that it is taken for few rows too.
+        Whether native code was asked for, so that it has to be installed.
     """
-    if not asked_for and find_spec("llvmlite") is None:
-        return None
-    data = network.check_inputs(x)
-    if not asked_for and len(data) * network.flat.values.size < LARGE:
-        return None
-    if not len(data):
+    if not len(data) or (not asked_for and find_spec("llvmlite") is None):
         return None
     try:
         code = _code_for(network, data.shape[1:])

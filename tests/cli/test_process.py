@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from typegrad.engines.compiled.library import library_for
 from typegrad.serialization import load_checkpoint
 from typegrad.tabular import TableModel
 
@@ -83,6 +84,7 @@ def test_an_error_is_one_line_and_status_2(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_keeps_what_was_learned(tmp_path: Path) -> None:
+    library_for(32)  # The command would say that it compiles this.
     process = start("train", "--epochs", "1000000", "--seed", "0", cwd=tmp_path)
     assert process.stdout is not None
     while "Predicting" not in process.stdout.readline():
@@ -102,6 +104,7 @@ def test_ctrl_c_keeps_what_was_learned(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("delay", [0.1, 0.2, 0.4])
 def test_ctrl_c_at_any_time_gives_no_traceback(delay: float, tmp_path: Path) -> None:
+    library_for(32)  # The command would say that it compiles this.
     # From the console script's first line on; before it, Python itself is starting.
     program = "import sys; from typegrad.cli import main; print('up', flush=True); sys.exit(main())"
     process = subprocess.Popen(

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import typegrad as tg
+from typegrad import network as network_module
 from typegrad import predictor as predictor_module
 from typegrad.engines.compiled import engine as engine_module
 from typegrad.engines.compiled import forward_code
@@ -205,7 +206,7 @@ class TestNetworkPredict:
         x = rows(50)
         eager, compiled = (network.predict(x, engine=name) for name in ("eager", "compiled"))
         assert eager.tobytes() != compiled.tobytes()
-        monkeypatch.setattr(predictor_module, "LARGE", 50 * network.flat.values.size)
+        monkeypatch.setattr(network_module, "LARGE_PREDICTION", 50 * network.flat.values.size)
         assert network.predict(x).tobytes() == compiled.tobytes()
         assert (
             network.predict(x[:49]).tobytes() == network.predict(x[:49], engine="eager").tobytes()

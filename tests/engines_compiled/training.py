@@ -143,8 +143,13 @@ LOSSES = {
     ),
     "QuantileLoss": Case(loss=lambda: tg.QuantileLoss((0.2, 0.8)), outputs=1),
     "QuantileLoss non-crossing": Case(
-        loss=lambda: tg.QuantileLoss((0.2, 0.8), non_crossing=True),
+        lambda: [tg.Dense(4, 5, "tanh"), tg.Dense(5, 3)],
+        loss=lambda: tg.QuantileLoss((0.2, 0.5, 0.8), non_crossing=True),
         outputs=1,
+    ),
+    "QuantileLoss non-crossing of two": Case(
+        lambda: [tg.Dense(4, 5, "tanh"), tg.Dense(5, 4)],
+        loss=lambda: tg.QuantileLoss((0.2, 0.8), non_crossing=True),
         fallback="there is no native code for",
     ),
     "CrossEntropyLoss": Case(loss=tg.CrossEntropyLoss, classes=True),

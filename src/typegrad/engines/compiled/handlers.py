@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -47,6 +47,10 @@ POWERS: Mapping[float, str] = {
 }  # fmt: skip
 
 
+WIDEST_PATTERN = 64
+"""Columns up to which sums up to each column are worth a product with a matrix."""
+
+
 def elementwise_function(call: Call) -> str | None:
     """Return the chain's function for an element-wise call."""
     function = call.function
@@ -69,6 +73,8 @@ def handler_for(call: Call) -> Handler | None:
     if isinstance(call.function, Ufunc):
         if call.function.method == "reduce":
             return lower_reduction
+        if call.function.method == "accumulate":
+            return lower_accumulation if call.function.ufunc is np.add else None
         if call.function.ufunc.__name__ == "matmul":
             return lower_product
     if name_of(call) == "where" and _draws_mask(call):
@@ -279,6 +285,44 @@ def lower_getitem(lowering: StepLowering, call: Call) -> Value:
     return replace(place, form=form, width=stop - start, offset=offset)
 
 
+def lower_accumulation(lowering: StepLowering, call: Call) -> Value:
+    """Lower sums up to each column of the last axis: a product with a triangle of ones."""
+    source, *axis = call.arguments
+    axes = axis or [call.keywords.get("axis", 0)]
+    return _times_pattern(lowering, call, source, axes[0], np.triu)
+
+
+def lower_flip(lowering: StepLowering, call: Call) -> Value:
+    """Lower the reversal of the last axis: a product with a permutation."""
+    axis = call.keywords.get("axis")
+    return _times_pattern(
+        lowering, call, call.arguments[0], axis, lambda ones: np.eye(len(ones))[::-1]
+    )
+
+
+def _times_pattern(
+    lowering: StepLowering, call: Call, source: Any, axis: Any, pattern: Callable[[Any], Any]
+) -> Value:
+    """Multiply each part of a row, along the last axis, by a square matrix of 0 and 1.
+
+    Infinity times 0 makes such a step fail; the other engines then take it.
+    """
+    length, width = call.shape[-1], width_of(call)
+    is_last = isinstance(axis, int) and axis % len(call.shape) == len(call.shape) - 1
+    is_rows = call.shape[:1] == (lowering.layout.batch,) and len(call.shape) > 1
+    if not (is_last and is_rows and 0 < width <= WIDEST_PATTERN) or len(call.keywords) > 1:
+        raise lowering.no_kernel(call)
+    place = lowering.place(source, call)
+    if place.form not in ("tile", "column") or place.transposed:
+        raise lowering.no_kernel(call)
+    if width == 1:
+        return place
+    operand, memory = lowering.constants.room(width, width)
+    memory[...] = np.kron(np.eye(width // length), pattern(np.ones((length, length))))
+    matrix = Place("matrix", operand, width, width)
+    return _product_with_matrix(lowering, lowering.packed(place), matrix, width)
+
+
 def lower_concatenation(lowering: StepLowering, call: Call) -> Value:
     """Lower np.concatenate along the columns."""
     parts = [lowering.place(part, call) for part in call.arguments[0]]
@@ -344,4 +388,5 @@ _BY_NAME: dict[str, Handler] = {
     "concatenate": lower_concatenation,
     "fill": lower_fill,
     "clip": lower_clip,
+    "flip": lower_flip,
 }
