@@ -319,7 +319,7 @@ HOSTILE: dict[str, tuple[Callable[[Content_], None], str]] = {
     "wrong type": (in_layer(0, "in_features", "three"), "layer 0: Dense cannot be made: "),
     "a fraction for a size": (
         in_layer(0, "in_features", 3.0),
-        "Dense cannot be made: Parameter: shape",
+        "Dense cannot be made: Dense: in_features is 3.0; expected a whole number",
     ),
     "negative": (in_layer(0, "in_features", -3), "layer 0: Dense cannot be made: .*expected 1"),
     "layers that do not fit": (

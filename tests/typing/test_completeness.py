@@ -30,7 +30,8 @@ def run(*command: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.slow
 def test_every_public_symbol_has_a_known_type() -> None:
-    result = run("pyright", "--verifytypes", "typegrad", "--ignoreexternal", "--outputjson")
+    result = run("pyright", "--pythonpath", sys.executable,
+                 "--verifytypes", "typegrad", "--ignoreexternal", "--outputjson")  # fmt: skip
     report: dict[str, Any] = json.loads(result.stdout)["typeCompleteness"]
     guessed = [
         symbol["name"]

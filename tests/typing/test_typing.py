@@ -97,7 +97,8 @@ def by_pyright(folder: Path) -> list[Finding]:
         "reportUnusedClass": False,
     }
     (folder / "pyrightconfig.json").write_text(json.dumps(settings))
-    output = run(folder, sys.executable, "-m", "pyright", "--outputjson")
+    options = ("--pythonpath", sys.executable, "--outputjson")
+    output = run(folder, sys.executable, "-m", "pyright", *options)
     return [
         Finding(Path(each["file"]).name, each["range"]["start"]["line"] + 1, each["message"])
         for each in json.loads(output)["generalDiagnostics"]
