@@ -133,7 +133,7 @@ def test_batch_size_confirmation_counts_confirmed_recommendations(tmp_path: Path
     assert "recommendations confirmed with other seeds" in printed
     (verdict,) = json.loads(file.read_text())["verdicts"]
     assert verdict["ratio"] >= 1.0
-    assert f"concrete  {int(verdict['ratio'] <= 1.1)} of 1" in printed
+    assert f" {int(verdict['ratio'] <= 1.1)} of 1 " in printed
     assert set(verdict["seconds"]) == {str(2**power) for power in range(8)}
 
 
