@@ -22,7 +22,7 @@ from typegrad.engines import (
 )
 from typegrad.engines.compiled import llvm, network_code
 from typegrad.engines.compiled.library import library_for
-from typegrad.errors import MissingExtraError, NumericalError
+from typegrad.errors import DataError, MissingExtraError, NumericalError
 from typegrad.operations.observing import observe_operations
 from typegrad.types import Array, Vector
 
@@ -138,6 +138,35 @@ class TestTrainer:
 def test_rows_outside_the_data() -> None:
     with pytest.raises(IndexError, match="outside 0 to 23"):
         compiled().run_epoch(random_data(), np.array([24]), 1, np.full(1, 0.1))
+
+
+def test_data_that_takes_another_branch() -> None:
+    """Class numbers that are none are refused by the engine that meets them."""
+    network = tg.NeuralNetwork(tg.Dense(4, 2), loss=tg.CrossEntropyLoss(), seed=0)
+    notes: list[str] = []
+    engine = CompiledEngine(network, tg.SGD(), StepSettings(), notes.append)
+    inputs = random_data().inputs
+    good, bad = (TrainingData(inputs, np.full(24, n, np.float32)) for n in (1, 2))
+    train(engine, good)
+    assert notes == []
+    with pytest.raises(DataError, match="CrossEntropyLoss"):
+        train(engine, bad)
+    assert notes == ["the planned engine runs this data: it takes another branch"]
+    train(engine, good)
+
+
+def test_branches_that_batches_may_take_differently() -> None:
+    class Signed(tg.ElementwiseOperation):
+        def output(self, x: Array) -> Array:
+            return x if x.mean() > 0 else -x
+
+        def input_grad(self, output_grad: Array, x: Array, y: Array) -> Array:
+            return output_grad
+
+    notes: list[str] = []
+    network = network_of(tg.Dense(4, 2), tg.Activation(Signed()), tg.Dense(2, 1))
+    train(CompiledEngine(network, tg.SGD(), StepSettings(), notes.append), random_data())
+    assert notes[0].startswith("the planned engine runs this network: there is no native code for")
 
 
 def test_an_epoch_in_pieces_is_the_epoch() -> None:

@@ -68,6 +68,18 @@ NATIVE: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
     "parts of parts": (
         lambda x: np.concatenate([x[:, 1:][:, 2:], x[:, :3] * x[:, 1:2]], axis=1), ones,
     ),
+    "sums up to each column": (lambda x: np.cumsum(x, axis=1), ones),
+    "sums up to each column of a part": (
+        lambda x: np.concatenate([np.cumsum(x[:, :2], axis=1), x[:, 2:]], axis=1), ones,
+    ),
+    "a sum up to the only column": (
+        lambda x: np.concatenate([np.cumsum(x[:, :1], axis=1), x[:, 1:]], axis=1), ones,
+    ),
+    "columns in reverse": (lambda x: np.flip(x, axis=1), ones),
+    "between limits": (lambda x: np.clip(x, -0.5, 0.5), ones),
+    "limits that cross": (lambda x: np.clip(x, 0.5, -0.5), ones),
+    "below a limit": (lambda x: np.clip(x, None, 0.5), ones),
+    "limits in an array": (lambda x: np.clip(x, np.zeros(5, x.dtype), None), ones),
     "an unused constant": (lambda x: x + 0.0 * np.float32(2.0), ones),
     "a result that nobody needs": (lambda x: x * 1.0, lambda x: np.exp(x) * 0.0 + 1.0),
 }  # fmt: skip
@@ -136,7 +148,13 @@ REFUSED: dict[str, tuple[Callable[[Any], Any], str]] = {
     "a sum with a start": (
         lambda x: x + np.sum(x, axis=1, keepdims=True, initial=1.0), "add.reduce of shape (n, 1)",
     ),
-    "a cumulative sum": (lambda x: np.cumsum(x, axis=1), "add.accumulate of shape (n, 5)"),
+    "a cumulative product": (
+        lambda x: np.cumprod(x, axis=1), "multiply.accumulate of shape (n, 5)",
+    ),
+    "a cumulative sum over examples": (
+        lambda x: np.cumsum(x, axis=0), "add.accumulate of shape (n, 5)",
+    ),
+    "examples in reverse": (lambda x: np.flip(x, axis=0) + 0.0, "flip of shape (n, 5)"),
     "an unknown function": (lambda x: np.sort(x, axis=1), "sort of shape (n, 5)"),
     "an empty slice": (
         lambda x: np.concatenate([x, x[:, 5:]], axis=1), "getitem of shape (n, 0)",

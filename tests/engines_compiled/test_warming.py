@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import typegrad as tg
-from typegrad import warming
+from typegrad import losses, optimizers, warming
 from typegrad.cli import main
 from typegrad.engines import StepSettings, selection
 from typegrad.engines.compiled import cache as cache_module
@@ -64,6 +64,22 @@ def test_nothing_is_left_to_compile(folder: Path) -> None:
     assert files(folder) == before
     again = tg.warmup()
     assert (again.compiled, again.files) == (0, done.files)
+
+
+def test_every_part_of_the_library_is_warmed_up() -> None:
+    trainings = list(warming._trainings(np.dtype(np.float32)))
+    networks = [network for network, _, _ in trainings]
+    made = {type(network.loss) for network in networks}
+    made |= {type(optimizer) for _, optimizer, _ in trainings}
+    for network in networks:
+        parts: Any = tg.Layer | tg.Operation
+        made |= {type(part) for _, part in tg.named_parts(network.chain, parts)}
+    expected: set[type] = {*tg.ACTIVATIONS.values(), tg.LayerNorm, tg.BatchNorm, tg.Dropout}
+    for module, base in ((losses, tg.Loss), (optimizers, tg.Optimizer)):
+        parts = (getattr(module, name) for name in module.__all__)
+        expected |= {part for part in parts if isinstance(part, type) and issubclass(part, base)}
+    abstract = {tg.Loss, tg.ElementwiseLoss, tg.Optimizer}
+    assert expected - abstract <= made
 
 
 @pytest.mark.usefixtures("_quick")
