@@ -76,7 +76,8 @@ def test_a_curve_is_what_the_trainer_does() -> None:
     )
     # 13 steps an epoch.
     found = dict(zip(curve.steps, curve.losses, strict=True))
-    assert found[13] == history.validation_loss[0]
+    # The trainer takes the planned engine for so few steps, the curve the compiled one.
+    assert found[13] == pytest.approx(history.validation_loss[0], rel=1e-5)
     assert curve.steps[-1] == 40
 
 

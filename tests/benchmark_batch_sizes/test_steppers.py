@@ -108,7 +108,7 @@ def test_a_rate_of_zero_changes_no_weight(name: str) -> None:
     before = stepper.network.flat.values.copy()
     stepper.run(np.arange(ROWS), 16)
     np.testing.assert_array_equal(stepper.network.flat.values, before)
-    assert stepper.name == ("planned" if name == "auto" else name)
+    assert stepper.name == ("compiled" if name == "auto" else name)
 
 
 def test_contestants_by_name() -> None:

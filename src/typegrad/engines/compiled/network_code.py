@@ -285,6 +285,7 @@ class NetworkCode:
         numbers = steps.first + 1.0 + np.arange(len(steps.rates))
         # Scalars are formulas of operators alone, which take arrays as well.
         values: Any = {"learning_rate": steps.rates, "step": numbers}
-        for column, scalar in enumerate(scalars):
-            table[: len(steps.rates), column] = scalar.evaluate(values)
+        with np.errstate(all="ignore"):  # The step finds out what is not finite.
+            for column, scalar in enumerate(scalars):
+                table[: len(steps.rates), column] = scalar.evaluate(values)
         return table
