@@ -50,7 +50,9 @@ def known_number(argument: Any) -> float | None:
     """Value of a number, or of an array of equal numbers, that is known in advance."""
     if isinstance(argument, bool | int | float):
         return float(argument)
-    if isinstance(argument, Leaf) and argument.kind == "literal" and argument.array is not None:
+    if not isinstance(argument, Leaf) or argument.kind != "literal":
+        return None
+    if argument.array is not None and argument.array.size:
         first = float(argument.array.flat[0])
         return first if (argument.array == first).all() else None
     return None

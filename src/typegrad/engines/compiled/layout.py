@@ -30,7 +30,7 @@ def aligned_zeros(count: int, dtype: np.dtype[Any]) -> Any:
 class Segment:
     """Where one parameter lies: in the network's flat buffer, and with padded rows.
 
-    A matrix of one column, and a vector, are one row.
+    A matrix of one column, a vector, and what has no elements, are one row.
     """
 
     start: int
@@ -64,7 +64,7 @@ class PaddedParameters:
         start = padded_start = 0
         for shape in shapes:
             size = int(np.prod(shape))
-            is_row = len(shape) < 2 or shape[-1] == 1
+            is_row = len(shape) < 2 or shape[-1] == 1 or not size
             width = size if is_row else shape[-1]
             rows = 1 if is_row else size // width
             stride = padded(width, lanes)

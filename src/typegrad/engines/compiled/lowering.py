@@ -158,7 +158,7 @@ class StepLowering:
         # Whole numbers too, where a float can hold them: they are compared with floats.
         is_exact = array.dtype.kind == "i" and bool((np.abs(array) < 2**24).all())
         has_dtype = array.dtype == self.layout.dtype or is_exact
-        if array.size != array.shape[-1] or not has_dtype:
+        if array.size != max(array.shape, default=1) or not array.size or not has_dtype:
             raise NotNativeError(f"a constant array of shape {array.shape} and {array.dtype}")
         return Place("row", self.constants.copy_of(array), array.size)
 
