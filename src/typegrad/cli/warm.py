@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from typegrad.cli.console import CommandError, say
+from typegrad.errors import import_extra
 from typegrad.warming import warmup
 
 
 def run_warmup(options: Any) -> int:
     """Compile what is commonly used; say where it is, how large, and how long it took."""
+    import_extra("llvmlite", "fast", "The compiled engine")  # before anything is announced
     say("compiling native code for this processor; half a minute at most")
     done = warmup()
     if done.problem is not None:

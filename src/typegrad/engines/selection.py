@@ -20,8 +20,9 @@ EngineName: TypeAlias = Literal["auto", "eager", "planned", "compiled"]
 """What `Trainer` takes as its engine."""
 
 
-LONG_TRAINING = 2.5e10
-"""Multiply-adds from which on native code saves more time than it takes to load, about 1 s."""
+LONG_TRAINING = 1e10
+"""Multiply-adds from which on native code saves more time than it takes to load: about 1 s of the
+planned engine's."""
 
 STEP_OVERHEAD = 10**6
 """Multiply-adds that take as long as what a planned step does besides."""
