@@ -20,7 +20,7 @@ from typegrad.engines import (
     TrainingData,
     selection,
 )
-from typegrad.engines.compiled import llvm, network_code
+from typegrad.engines.compiled import llvm, native, network_code
 from typegrad.engines.compiled.library import library_for
 from typegrad.errors import DataError, MissingExtraError, NumericalError
 from typegrad.operations.observing import observe_operations
@@ -411,3 +411,15 @@ def test_threads_that_cannot_be_started(monkeypatch: pytest.MonkeyPatch) -> None
 def test_one_library_for_all_engines() -> None:
     assert library_for(32) is library_for(32)
     assert library_for(64) is not library_for(32)
+
+
+@pytest.mark.parametrize("batch_size", [1, 8, 500])
+def test_fetching_rows_ahead_changes_nothing(
+    batch_size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = random_data(500)
+    usual, ahead = compiled(), compiled()
+    losses = train(usual, data, batch_size=batch_size)
+    monkeypatch.setattr(native, "CACHED_BYTES", 0)
+    np.testing.assert_array_equal(train(ahead, data, batch_size=batch_size), losses)
+    np.testing.assert_array_equal(ahead.network.flat.values, usual.network.flat.values)

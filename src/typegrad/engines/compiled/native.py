@@ -36,6 +36,9 @@ SHARE, FACTOR, RESERVED = 0, 64, 128
 TILE_BYTES = 768 * 1024
 """What a tile's activations may take: most of them stay in a core's second-level cache."""
 
+CACHED_BYTES = 4 * 2**20
+"""Data up to this size are taken to be in the cache; rows of larger ones are fetched ahead."""
+
 FEWEST_TILE_ROWS, MOST_TILE_ROWS = 48, 192
 
 _SCALE = ChainBuilder("vs")
@@ -144,6 +147,8 @@ class NativeStep:
                 rows = np.ascontiguousarray(array, self._layout.dtype).reshape(len(array), -1)
                 sources.append(rows)
                 gathering.append(self._gather(place, rows))
+                if rows.nbytes > CACHED_BYTES:
+                    gathering.append(self._prefetch(rows))
             if name == "weights":
                 gathering.append(self._weigh(place, array is not None))
         first, following = (
@@ -161,6 +166,11 @@ class NativeStep:
         return Instruction(
             self._addresses["gather"], TILE_ROWS, width, (self._places.operand(place), data)
         )
+
+    def _prefetch(self, rows: Any) -> Instruction:
+        width = rows.shape[1]
+        data = Operand(ABSOLUTE, rows.ctypes.data, width)
+        return Instruction(self._addresses["prefetch"], TILE_ROWS, width, (data,))
 
     def _weigh(self, place: Place, are_given: bool) -> Instruction:
         """Fill in each example's weight: 1 / rows, times its own if there is one."""

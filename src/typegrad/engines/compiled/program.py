@@ -29,8 +29,8 @@ SPACES = 7
 
 # Further fields of a frame, which every native function is given beside its instruction: the
 # bases of the spaces come first.
-ROWS, FIRST_ROW, ORDER, KEYS, THREAD, THREADS = range(SPACES, SPACES + 6)
-FRAME_FIELDS = SPACES + 6
+ROWS, FIRST_ROW, ORDER, ORDER_END, KEYS, THREAD, THREADS = range(SPACES, SPACES + 7)
+FRAME_FIELDS = SPACES + 7
 
 # Fields of an instruction.
 FUNCTION, LENGTH, ROW_COUNT, COLUMNS, OPERANDS = range(5)

@@ -9,10 +9,11 @@ from typing import Any
 from typegrad.engines.compiled import llvm
 from typegrad.engines.compiled.code import WORD, Code, Int, Value
 from typegrad.engines.compiled.kernel import Kernel
-from typegrad.engines.compiled.program import ORDER, THREAD, THREADS
+from typegrad.engines.compiled.program import ORDER, ORDER_END, THREAD, THREADS
 from typegrad.engines.compiled.vector import Vectors
 
 ROWS_AT_ONCE = 8
+CACHE_LINE = 64
 
 
 def emit_gather(module: Any, name: str, bits: int, lanes: int) -> None:
@@ -41,6 +42,23 @@ def emit_gather(module: Any, name: str, bits: int, lanes: int) -> None:
             copy(done.get(), piece)
             done.increase(piece)
         piece //= 2
+    code.finish()
+
+
+def emit_prefetch(module: Any, name: str, bits: int, lanes: int) -> None:
+    """Have the data's rows for the tile after this one brought nearer; operand: the data.
+
+    Rows in random order are each waited for, if they come from memory.
+    """
+    code = Kernel(module, name, bits, lanes)
+    data, data_row = code.operand(0)
+    first = code.read(code.frame, ORDER) + code.rows * WORD
+    last = (first + code.rows * WORD).min(code.read(code.frame, ORDER_END))
+    with code.loop(last, WORD, first) as place:
+        row = data + code.read(place) * data_row
+        with code.loop(data_row, CACHE_LINE) as line:
+            code.v.prefetch(row + line)
+        code.v.prefetch(row + data_row - 1)  # It may reach into one line more.
     code.finish()
 
 

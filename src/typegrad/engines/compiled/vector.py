@@ -95,6 +95,15 @@ class Vectors:
         pointer = self.builder.inttoptr(address.value, kind.as_pointer())
         self.builder.store(value, pointer).align = self.itemsize
 
+    def prefetch(self, address: Int) -> None:
+        """Have the cache line of an address brought to the second-level cache."""
+        byte = llvm.ir.IntType(8).as_pointer()
+        kinds = [byte, llvm.I32, llvm.I32, llvm.I32]
+        function = declare(self.code.module, "llvm.prefetch.p0", llvm.VOID, kinds)
+        to_read, nearness, is_data = llvm.I32(0), llvm.I32(2), llvm.I32(1)
+        pointer = self.builder.inttoptr(address.value, byte)
+        self.builder.call(function, [pointer, to_read, nearness, is_data])
+
     def variable(self, start: Value) -> VectorVariable:
         """Return a vector that changes while the function runs."""
         return VectorVariable(self.builder, start)

@@ -16,6 +16,7 @@ from typegrad.engines.compiled.program import (
     KEYS,
     LENGTH,
     ORDER,
+    ORDER_END,
     ROWS,
     SCALARS,
     SPACES,
@@ -89,6 +90,7 @@ class Worker(Code):
         self.write(frame, self.workspace, WORKSPACE)
         self.write(frame, self.thread, THREAD)
         self.write(frame, self.threads, THREADS)
+        self.write(frame, self.field("order") + self.field("total_rows") * WORD, ORDER_END)
         first = self.field("first_step")
         with self.loop(self.field("last_step"), 1, first) as step:
             begin = step * self.field("rows_per_step")
