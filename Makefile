@@ -13,10 +13,10 @@ train: $(TRAIN_VENV)/installed
 
 # The tests run every example, a smoke run of every benchmark, and the documentation's code.
 test: lint types
-	$(TEST)/python -m pytest -m "not slow" --cov --cov-fail-under=95
+	$(TEST)/python -m pytest -n 2 --dist loadfile -m "not slow" --cov --cov-fail-under=95
 
 test-all: lint types
-	$(TEST)/python -m pytest
+	$(TEST)/python -m pytest -n 2 --dist loadfile
 
 lint: $(TEST_VENV)/installed
 	$(TEST)/ruff format --check .
