@@ -13,6 +13,7 @@ Example: python benchmarks/training_step.py --everything --json step.json
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
@@ -154,7 +155,7 @@ def _contests(
 def _steps_and_repeats(problem: Problem) -> tuple[int, int]:
     """As many as take a slow contestant a fifth of a second and a few seconds."""
     seconds = 4e-4 + problem.product_flops / 4e10
-    steps = max(4, min(512, 1 << int(0.2 / seconds).bit_length() - 1))
+    steps = max(4, min(512, 2 ** math.floor(math.log2(0.2 / seconds))))
     return steps, 9 if steps * seconds < 0.3 else 5
 
 

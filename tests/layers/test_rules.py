@@ -332,7 +332,9 @@ class TestContainers:
         assert tg.Chain(tg.Tanh()).output_features(7) == 7
 
     @pytest.mark.parametrize(
-        "wrong", [tg.Tanh, tg.Add(), tg.MSELoss(), None, lambda x: x], ids=repr
+        "wrong",
+        [tg.Tanh, tg.Add(), tg.MSELoss(), None, lambda x: x],
+        ids=["class", "binary", "loss", "None", "function"],
     )
     def test_only_layers_and_elementwise_operations(self, wrong: Any) -> None:
         message = (
