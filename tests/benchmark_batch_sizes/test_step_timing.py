@@ -105,6 +105,18 @@ def test_warm_up_sees_both_sizes_and_measures_without_the_first_time() -> None:
     assert clock.now - before == pytest.approx(block.steps * BLOCK_SECONDS / 50)
 
 
+def test_what_a_call_costs_does_not_count_as_the_cost_of_a_step() -> None:
+    clock = FakeClock()
+
+    class SlowCalls(FakeStepper):
+        def run(self, rows: IntArray, batch_size: int) -> None:
+            clock.now += BLOCK_SECONDS / 5
+            super().run(rows, batch_size)
+
+    block = warm_up(SlowCalls(clock, 1e-6), 1000, 1, np.random.default_rng(0), clock)
+    assert (block.epochs, len(block.rows)) == (3, 1000)
+
+
 def test_steps_of_a_block() -> None:
     block = Block(np.arange(10), 4, 2)
     assert block.steps == 6

@@ -156,10 +156,18 @@ def warm_up(
     first.run(stepper)
     if last:
         Block(np.arange(last), batch_size, 2).run(stepper)
-    trial = replace(first, epochs=4)
-    fastest = math.inf
-    for _ in range(3):
-        started = clock()
-        trial.run(stepper)
-        fastest = min(fastest, (clock() - started) / trial.steps)
-    return make_block(count, batch_size, max(fastest, 1e-9), generator)
+    order = generator.permutation(count)
+    steps, per_epoch = 1, math.ceil(count / batch_size)
+    while True:
+        # As many steps a call as will be timed: what a call itself costs is shared by them.
+        trial = Block(order[: steps * batch_size], batch_size, 1)
+        seconds = max(min(_seconds(trial, stepper, clock) for _ in range(3)), 1e-9)
+        if steps >= per_epoch or seconds >= BLOCK_SECONDS:
+            return make_block(count, batch_size, seconds / trial.steps, generator)
+        steps *= 4
+
+
+def _seconds(block: Block, stepper: Stepper, clock: Clock) -> float:
+    started = clock()
+    block.run(stepper)
+    return clock() - started
