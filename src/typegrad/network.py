@@ -18,7 +18,7 @@ from typegrad.errors import DTypeError, ShapeError, StateError
 from typegrad.layers import INFERENCE, Buffer, Chain, Layer, LayerLike, Mode, named_parts
 from typegrad.losses.base import Loss
 from typegrad.operations.parameter import FlatParameters, Parameter
-from typegrad.options import check_float_dtype
+from typegrad.options import check_choice, check_float_dtype
 from typegrad.summary import summarize
 from typegrad.types import AnyArray, Array, FloatDType, Vector
 
@@ -246,9 +246,7 @@ class NeuralNetwork(Generic[In_co, Out_co, DTypeT, LossT_co]):
         """
         if batch_size is not None and batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}; expected 1 or more, or None")
-        if engine not in get_args(PredictionEngine):
-            known = ", ".join(repr(each) for each in get_args(PredictionEngine))
-            raise ValueError(f"engine is {engine!r}; expected one of {known}")
+        check_choice("engine", engine, get_args(PredictionEngine))
         given = self.check_inputs(x)
         if batch_size is None and isinstance(x, np.memmap):
             batch_size = ROWS_AT_A_TIME
@@ -263,7 +261,7 @@ class NeuralNetwork(Generic[In_co, Out_co, DTypeT, LossT_co]):
         rows = max(len(given), 1)
         step = batch_size or rows
         outputs = [
-            self.chain.forward(self.prepare_inputs(given[i : i + step]))
+            self.chain.forward(self._standardised(self.input_scaler, given[i : i + step]))
             for i in range(0, rows, step)
         ]
         return self.in_target_units(np.concatenate(outputs))

@@ -13,7 +13,10 @@ import numpy as np
 from typegrad.errors import DTypeError
 from typegrad.types import FloatDType
 
-__all__ = ["Configured", "Interval", "check_count", "check_float_dtype"]
+__all__ = ["Configured", "Interval", "check_choice", "check_count", "check_float_dtype"]
+
+
+_T = TypeVar("_T")
 
 
 def check_count(name: str, value: object, at_least: int = 1) -> int:
@@ -21,6 +24,14 @@ def check_count(name: str, value: object, at_least: int = 1) -> int:
     if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < at_least:
         raise ValueError(f"{name} is {value!r}; expected a whole number of {at_least} or more")
     return int(value)
+
+
+def check_choice(name: str, value: object, choices: tuple[_T, ...]) -> _T:
+    """Require one of some values; return it."""
+    for choice in choices:
+        if value == choice:
+            return choice
+    raise ValueError(f"{name} is {value!r}; expected one of {', '.join(map(repr, choices))}")
 
 
 def check_float_dtype(owner: str, dtype: Any) -> FloatDType:

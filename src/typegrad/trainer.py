@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Callable, Iterable, Sequence
 from types import UnionType
@@ -42,8 +41,6 @@ from typegrad.options import check_count
 from typegrad.training_run import TrainingRun
 
 __all__ = ["Trainer"]
-
-logger: logging.Logger = logging.getLogger("typegrad")
 
 
 NetworkT_co = TypeVar(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import math
 import re
-from collections.abc import Sequence
 from html import escape
 from os import PathLike
 from typing import TYPE_CHECKING, get_args
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, get_args
 from typegrad.benchmark.figures import BEST, COLORS, FIGURES, INK, PALE
 from typegrad.benchmark.html_style import STYLE
 from typegrad.benchmark.recommendation import Objective, Recommendation, listed, number
-from typegrad.benchmark.report_text import OBJECTIVES, RULES
+from typegrad.benchmark.report_text import OBJECTIVES, RULES, row_cells
 from typegrad.benchmark.units import duration, duration_interval, short_count
 from typegrad.output_files import check_writable, write_whole
 from typegrad.plotting import GRID
@@ -228,29 +227,12 @@ def _tables(report: BatchSizeReport) -> list[str]:
 
 
 def _table_row(row: ReportRow, is_best: bool) -> str:
-    cells = [
-        str(row.batch_size),
-        number(row.learning_rate),
-        number(row.microseconds_per_step),
-        f"{row.spread:.0%}",
-        number(row.examples_per_second),
-        f"{row.share_of_peak:.1%}",
-        _or_dash(row.peak_megabytes),
-        *(
-            "-" if share is None else f"{share:.0%}"
-            for share in (row.data, row.forward, row.backward, row.optimizer)
-        ),
-        _or_dash(row.steps_to_target),
-        _or_dash(row.examples_to_target),
-        *_time_cells(row),
-        f"{row.seeds_reached} of {row.seeds}",
-        _or_dash(row.best_loss_in_time),
-    ]
+    cells = row_cells(row, *_time_cells(row))
     marked = ' class="best"' if is_best else ""
     return f"<tr{marked}>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
 
 
-def _time_cells(row: ReportRow) -> Sequence[str]:
+def _time_cells(row: ReportRow) -> tuple[str, str]:
     value, low, high = row.seconds_to_target, row.seconds_to_target_low, row.seconds_to_target_high
     if value is None or low is None or high is None:
         return "not reached", "-"
@@ -281,7 +263,3 @@ def _premises(report: BatchSizeReport) -> str:
         f"<dt>{escape(key)}</dt><dd>{escape(text)}</dd>" for key, text in facts.items()
     )
     return f"<dl>{entries}</dl>"
-
-
-def _or_dash(value: float | None) -> str:
-    return "-" if value is None else number(value)

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from typegrad.benchmark.learning_rate_report import LearningRateReport
 from typegrad.benchmark.problem import BuildNetwork
+from typegrad.benchmark.settings import check_seeds
 from typegrad.engines import EngineName, StepSettings, TrainingData, build_engine, check_engine_name
 from typegrad.engines.base import Engine
 from typegrad.errors import NumericalError
@@ -106,7 +107,7 @@ def learning_rates(
         )
     check_count("steps", steps, at_least=_FEWEST_STEPS)
     check_engine_name(engine)
-    chosen = _checked_seeds(seeds)
+    chosen = check_seeds(seeds)
     supply = prepare(build_network(chosen[0]), given_examples(x, y, sample_weight)).training
     data = supply.some(len(supply), chosen[0])
     if check_count("batch_size", batch_size) > len(data):
@@ -176,12 +177,3 @@ class _Order:
         rows = self._rows[self._place : self._place + self._batch_size]
         self._place += self._batch_size
         return rows
-
-
-def _checked_seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
-    if isinstance(seeds, int):
-        return tuple(range(check_count("seeds", seeds)))
-    found = tuple(check_count("a seed", seed, at_least=0) for seed in seeds)
-    if not found or len(set(found)) < len(found):
-        raise ValueError(f"seeds is {list(seeds)}; expected a number of seeds, or different ones")
-    return found

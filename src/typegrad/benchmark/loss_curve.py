@@ -11,10 +11,11 @@ import numpy as np
 
 from typegrad.benchmark.crossing import first_crossing
 from typegrad.benchmark.problem import Problem
-from typegrad.data.moments import ROWS_AT_A_TIME
 from typegrad.engines import StepSettings, build_engine
 from typegrad.engines.base import Engine, never
 from typegrad.errors import NumericalError
+from typegrad.evaluation import evaluate_network
+from typegrad.feeding import HeldSupply
 from typegrad.network import NeuralNetwork
 from typegrad.types import IntArray
 
@@ -163,11 +164,7 @@ def train_curve(
 def validation_loss(network: NeuralNetwork, problem: Problem) -> float:
     """Loss on the validation rows, in the units trained in."""
     data = problem.validation
-    with np.errstate(all="ignore"):
-        starts = range(0, len(data), ROWS_AT_A_TIME)
-        parts = [network.forward(data.inputs[i : i + ROWS_AT_A_TIME]) for i in starts]
-        outputs = np.concatenate(parts)
-        return float(network.loss.forward(outputs, data.targets, data.weights))
+    return evaluate_network(network, HeldSupply(data, data.targets), {}, network.forward).loss
 
 
 class _Steps:

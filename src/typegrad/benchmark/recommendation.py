@@ -11,6 +11,7 @@ import numpy as np
 
 from typegrad.benchmark.analysis import Analysis
 from typegrad.benchmark.resampling import Estimate
+from typegrad.options import check_choice
 
 Objective: TypeAlias = Literal["time", "examples", "throughput", "memory"]
 """Fewest seconds to the target, fewest examples to it, most examples a second, least memory."""
@@ -71,12 +72,8 @@ def check_objective(objective: str) -> Objective:
     ValueError
         If there is none of this name.
     """
-    for known in get_args(Objective):
-        if objective == known:
-            found: Objective = known
-            return found
-    names = ", ".join(map(repr, get_args(Objective)))
-    raise ValueError(f"objective is {objective!r}; expected one of {names}")
+    found: Objective = check_choice("objective", objective, get_args(Objective))
+    return found
 
 
 def recommend(

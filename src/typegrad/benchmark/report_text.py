@@ -85,6 +85,13 @@ def _table(rows: Sequence[ReportRow]) -> list[str]:
 
 
 def _cells(row: ReportRow) -> tuple[str, ...]:
+    value = row.seconds_to_target
+    interval = _interval(row.seconds_to_target_low, row.seconds_to_target_high)
+    return row_cells(row, "not reached" if not value else number(value), interval)
+
+
+def row_cells(row: ReportRow, time: str, interval: str) -> tuple[str, ...]:
+    """Lay out a row's numbers; the time to the target and its interval are given in words."""
     return (
         str(row.batch_size),
         number(row.learning_rate),
@@ -99,8 +106,8 @@ def _cells(row: ReportRow) -> tuple[str, ...]:
         ),
         _or_dash(row.steps_to_target),
         _or_dash(row.examples_to_target),
-        _or_dash(row.seconds_to_target) if row.seconds_to_target else "not reached",
-        _interval(row.seconds_to_target_low, row.seconds_to_target_high),
+        time,
+        interval,
         f"{row.seeds_reached} of {row.seeds}",
         _or_dash(row.best_loss_in_time),
     )

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeAlias, get_args
 
 from typegrad.benchmark.steppers import check_engines
-from typegrad.options import check_count
+from typegrad.options import check_choice, check_count
 
 LearningRateRule: TypeAlias = Literal["kept", "linear", "sqrt", "searched"]
 """How the learning rate depends on the batch size."""
@@ -84,10 +84,10 @@ def check_settings(
         raise ValueError(f"target is {target}; expected a validation loss, or None to choose one")
     return Settings(
         batch_sizes=_check_sizes(batch_sizes, rows),
-        seeds=_check_seeds(seeds),
+        seeds=check_seeds(seeds),
         engines=check_engines(engines),
         target=None if target is None else float(target),
-        learning_rate=_check_rule(learning_rate),
+        learning_rate=check_choice("learning_rate", learning_rate, get_args(LearningRateRule)),
         base_batch_size=check_count("base_batch_size", base_batch_size),
         budget_seconds=float(budget_seconds),
         most_seeds=check_count("most_seeds", most_seeds),
@@ -122,19 +122,11 @@ def _check_sizes(batch_sizes: Iterable[int] | None, rows: int) -> tuple[int, ...
     return tuple(sorted(sizes))
 
 
-def _check_seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
+def check_seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
+    """Require a number of seeds, or different ones; return them."""
     if isinstance(seeds, int):
         return tuple(range(check_count("seeds", seeds)))
     found = tuple(check_count("a seed", seed, at_least=0) for seed in seeds)
     if not found or len(set(found)) < len(found):
         raise ValueError(f"seeds is {list(seeds)}; expected a number of seeds, or different ones")
     return found
-
-
-def _check_rule(rule: str) -> LearningRateRule:
-    for known in get_args(LearningRateRule):
-        if rule == known:
-            found: LearningRateRule = known
-            return found
-    names = ", ".join(map(repr, get_args(LearningRateRule)))
-    raise ValueError(f"learning_rate is {rule!r}; expected one of {names}")

@@ -12,6 +12,7 @@ from typegrad.engines.compiled import CompiledEngine
 from typegrad.engines.eager import EagerEngine
 from typegrad.engines.planned import PlannedEngine
 from typegrad.optimizers import FullBatchOptimizer, Optimizer
+from typegrad.options import check_choice
 
 if TYPE_CHECKING:
     from typegrad.network import NeuralNetwork
@@ -40,9 +41,7 @@ def training_work(network: NeuralNetwork, rows: int, steps_per_epoch: int, epoch
 
 def check_engine_name(name: str) -> None:
     """Raise ValueError unless there is an engine of this name."""
-    if name not in get_args(EngineName):
-        known = ", ".join(repr(each) for each in get_args(EngineName))
-        raise ValueError(f"engine is {name!r}; expected one of {known}")
+    check_choice("engine", name, get_args(EngineName))
 
 
 def build_engine(

@@ -227,13 +227,6 @@ class Code:
         """Return from the function at this point; within `when`."""
         self.builder.ret(_value(result))
 
-    def either(self, *conditions: Value) -> Value:
-        """Whether one of the conditions holds."""
-        total = conditions[0]
-        for condition in conditions[1:]:
-            total = self.builder.or_(total, condition)
-        return total
-
     def call(self, function: Any, *arguments: Int | int) -> Int:
         """Call a function of this module."""
         values = [_value(argument) for argument in arguments]

@@ -146,9 +146,9 @@ class NativeStep:
             if array is not None:
                 rows = np.ascontiguousarray(array, self._layout.dtype).reshape(len(array), -1)
                 sources.append(rows)
-                gathering.append(self._gather(place, rows))
+                gathering.append(self._read("gather", rows, self._places.operand(place)))
                 if rows.nbytes > CACHED_BYTES:
-                    gathering.append(self._prefetch(rows))
+                    gathering.append(self._read("prefetch", rows))
             if name == "weights":
                 gathering.append(self._weigh(place, array is not None))
         first, following = (
@@ -160,17 +160,11 @@ class NativeStep:
             tuple(sources),
         )  # fmt: skip
 
-    def _gather(self, place: Place, rows: Any) -> Instruction:
+    def _read(self, kernel: str, rows: Any, *targets: Operand) -> Instruction:
+        """Call a kernel that reads the data's rows of a tile."""
         width = rows.shape[1]
         data = Operand(ABSOLUTE, rows.ctypes.data, width)
-        return Instruction(
-            self._addresses["gather"], TILE_ROWS, width, (self._places.operand(place), data)
-        )
-
-    def _prefetch(self, rows: Any) -> Instruction:
-        width = rows.shape[1]
-        data = Operand(ABSOLUTE, rows.ctypes.data, width)
-        return Instruction(self._addresses["prefetch"], TILE_ROWS, width, (data,))
+        return Instruction(self._addresses[kernel], TILE_ROWS, width, (*targets, data))
 
     def _weigh(self, place: Place, are_given: bool) -> Instruction:
         """Fill in each example's weight: 1 / rows, times its own if there is one."""
