@@ -44,6 +44,28 @@ class Segment:
         """Whether it is one row."""
         return self.rows == 1
 
+    def joined(self, following: Segment) -> Segment | None:
+        """Return both as one row, if they are side by side in both places."""
+        is_whole = self.is_row and self.width == self.stride
+        if not (is_whole and (following.is_row or following.width == following.stride)):
+            return None
+        width = self.width + following.rows * following.width
+        stride = self.stride + following.rows * following.stride
+        return Segment(self.start, self.padded_start, 1, width, stride)
+
+    def in_flat(self, flat: Vector) -> Array:
+        """Return the view of its numbers in a flat vector."""
+        view: Array = flat[self.start : self.start + self.rows * self.width]
+        return view if self.is_row else view.reshape(self.rows, self.width)
+
+    def in_padded(self, memory: Array) -> Array:
+        """Return the view of its numbers in padded memory."""
+        if self.is_row:
+            return memory[self.padded_start : self.padded_start + self.width]
+        stop = self.padded_start + self.rows * self.stride
+        rows: Array = memory[self.padded_start : stop].reshape(self.rows, self.stride)
+        return rows[:, : self.width]
+
 
 class PaddedParameters:
     """The layout of all parameters with rows padded to whole vectors.
@@ -71,6 +93,7 @@ class PaddedParameters:
             self.segments.append(Segment(start, padded_start, rows, width, stride))
             start += size
             padded_start += rows * stride
+        self._parts = _joined(self.segments)
         self.blocks = max(1, -(-padded_start // LARGEST_BLOCK))
         self.block = padded(-(-padded_start // self.blocks), VECTORS_AT_ONCE * lanes)
         self.loss_start = self.blocks * self.block
@@ -78,23 +101,24 @@ class PaddedParameters:
 
     def spread(self, flat: Vector, target: Array) -> None:
         """Copy a flat vector into padded memory."""
-        for segment in self.segments:
-            self._view(segment, target)[:, : segment.width] = self._flat(segment, flat)
+        for part in self._parts:
+            part.in_padded(target)[...] = part.in_flat(flat)
 
     def collect(self, source: Array, flat: Vector) -> None:
         """Copy padded memory back into a flat vector."""
-        for segment in self.segments:
-            self._flat(segment, flat)[...] = self._view(segment, source)[:, : segment.width]
+        for part in self._parts:
+            part.in_flat(flat)[...] = part.in_padded(source)
 
-    def _view(self, segment: Segment, memory: Array) -> Array:
-        stop = segment.padded_start + segment.rows * segment.stride
-        view: Array = memory[segment.padded_start : stop].reshape(segment.rows, segment.stride)
-        return view
 
-    def _flat(self, segment: Segment, flat: Vector) -> Array:
-        stop = segment.start + segment.rows * segment.width
-        view: Array = flat[segment.start : stop].reshape(segment.rows, segment.width)
-        return view
+def _joined(segments: Sequence[Segment]) -> list[Segment]:
+    """Return as few segments as have the same numbers: each costs a copy at each call."""
+    parts: list[Segment] = []
+    for segment in segments:
+        first = Segment(segment.start, segment.padded_start, 1, 0, 0)
+        last = parts.pop() if parts else first
+        joined = last.joined(segment)
+        parts += [last, first.joined(segment) or segment] if joined is None else [joined]
+    return parts
 
 
 def padded(count: int, lanes: int) -> int:

@@ -76,7 +76,7 @@ class Vectors:
             self.layout.collect(vector, state[name])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Programs:
     """What native code runs for each step, with the data that it gathers from."""
 

@@ -19,6 +19,7 @@ from typegrad.engines.compiled.native import (
     FACTOR,
     SHARE,
     NativeStep,
+    Programs,
     Vectors,
     mask_keys,
     update_program,
@@ -135,6 +136,7 @@ class NetworkCode:
         )
         self._steps: dict[int, NativeStep] = {}
         self._runner = Runner(library.worker)
+        self._fixed: tuple[object, ...] = ()
         self._workspaces = self._sums = aligned_zeros(0, self._dtype)
         self._partials = np.zeros(self._padded.blocks)
         self._step_for(sys.maxsize)  # Says if it is not native.
@@ -219,21 +221,40 @@ class NetworkCode:
     def _set_job(self, step: NativeStep, steps: Steps, losses: Vector, threads: int) -> list[Any]:
         """Write the job; return the arrays that it names by address."""
         programs = step.programs(steps.data)
-        itemsize = self._dtype.itemsize
         chunks = self._chunk_count(step, steps.rows_per_step)
-        self._reserve(step, chunks, threads)
+        fixed = (step, programs, steps.rows_per_step, threads)
+        if self._fixed != fixed:
+            self._reserve(step, chunks, threads)
+            self._runner.set(self._fixed_fields(step, programs, steps.rows_per_step))
+            self._fixed = fixed
         last_rows = len(steps.order) - (len(steps.rates) - 1) * steps.rows_per_step
         order = np.ascontiguousarray(steps.order, np.int64)
         scalars = self._scalars(steps)
         numbers = range(steps.first, steps.first + len(steps.rates))
         keys = mask_keys(step.lowered.masks, self._settings, numbers)
-        job = {
-            "order": order.ctypes.data,
-            "total_rows": len(order),
-            "rows_per_step": steps.rows_per_step,
+        self._runner.set(
+            {
+                "order": order.ctypes.data,
+                "total_rows": len(order),
+                "chunks": chunks,
+                "last_chunks": self._chunk_count(step, min(last_rows, steps.rows_per_step)),
+                "scalars": scalars.ctypes.data,
+                "scalar_bytes": scalars.strides[0],
+                "keys": keys.ctypes.data,
+                "key_bytes": keys.strides[0],
+                "losses": losses.ctypes.data,
+            }
+        )
+        return [order, scalars, keys]
+
+    def _fixed_fields(
+        self, step: NativeStep, programs: Programs, rows_per_step: int
+    ) -> dict[str, int]:
+        """Return the job's fields that are the same for each epoch."""
+        itemsize = self._dtype.itemsize
+        fields = {
+            "rows_per_step": rows_per_step,
             "tile_rows": step.tile_rows,
-            "chunks": chunks,
-            "last_chunks": self._chunk_count(step, min(last_rows, steps.rows_per_step)),
             "workspaces": self._workspaces.ctypes.data,
             "workspace_bytes": step.workspace_bytes,
             "sums": self._sums.ctypes.data,
@@ -243,11 +264,6 @@ class NetworkCode:
             "block_bytes": self._padded.block * itemsize,
             "blocks": self._padded.blocks,
             "partials": self._partials.ctypes.data,
-            "scalars": scalars.ctypes.data,
-            "scalar_bytes": scalars.strides[0],
-            "keys": keys.ctypes.data,
-            "key_bytes": keys.strides[0],
-            "losses": losses.ctypes.data,
             "share_offset": SHARE,
             "factor_offset": FACTOR,
             "clip_norm": double_bits(self._settings.clip_norm or np.inf),
@@ -256,10 +272,9 @@ class NetworkCode:
             ("step", programs.step), ("first", programs.first), ("next", programs.following),
             ("chunk", programs.chunk), ("update", self._update_program),
         ):  # fmt: skip
-            job[f"{name}_program"] = program.ctypes.data
-            job[f"{name}_end"] = program.ctypes.data + program.nbytes
-        self._runner.set(job)
-        return [programs, order, scalars, keys]
+            fields[f"{name}_program"] = program.ctypes.data
+            fields[f"{name}_end"] = program.ctypes.data + program.nbytes
+        return fields
 
     def _chunk_count(self, step: NativeStep, rows: int) -> int:
         """Return how many parts a batch is summed in: whatever the threads, so are the bits."""
