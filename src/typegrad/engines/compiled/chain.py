@@ -25,16 +25,19 @@ class Chain:
         Function and terms of each step. Inputs have the numbers from 0 on, links those after.
     outputs
         Numbers of the inputs and links that are written.
+    checked
+        Numbers of those that should be finite: the native function returns 1 if one is not.
     """
 
     forms: str
     links: tuple[tuple[str, tuple[Term, ...]], ...]
     outputs: tuple[int, ...]
+    checked: tuple[int, ...] = ()
 
     @property
     def name(self) -> str:
         """Name of its native function: the same formula has the same one."""
-        text = repr((self.forms, self.links, self.outputs))
+        text = repr((self.forms, self.links, self.outputs, self.checked))
         return "chain_" + hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
@@ -54,6 +57,6 @@ class ChainBuilder:
             self._known[key] = len(self._forms) + len(self._links) - 1
         return self._known[key]
 
-    def finish(self, outputs: Sequence[int]) -> Chain:
-        """Return the chain that writes these."""
-        return Chain(self._forms, tuple(self._links), tuple(outputs))
+    def finish(self, outputs: Sequence[int], checked: Sequence[int] = ()) -> Chain:
+        """Return the chain that writes some numbers, and checks some."""
+        return Chain(self._forms, tuple(self._links), tuple(outputs), tuple(checked))

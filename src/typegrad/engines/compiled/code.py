@@ -41,6 +41,9 @@ class Int:
         """Divide numbers that are not negative."""
         return Int(self.builder, self.builder.udiv(self.value, _value(other)))
 
+    def __or__(self, other: Int | int) -> Int:
+        return Int(self.builder, self.builder.or_(self.value, _value(other)))
+
     def __lt__(self, other: Int | int) -> Value:
         return self._compare("<", other)
 

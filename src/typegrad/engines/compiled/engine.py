@@ -103,8 +103,7 @@ class CompiledEngine(PlannedEngine):
         vectors.layout.spread(flat.values, vectors.values)
         loss: Vector = np.zeros(1)
         steps = Steps(data, rows, len(rows), np.zeros(1), step)
-        _, failed = code.run(steps, loss, self.threads, with_update=False)
-        if failed:
+        if code.run(steps, loss, self.threads, with_update=False).failed:
             return super().accumulate(data, rows, batch_size, step)
         vectors.layout.collect(vectors.grads, flat.grads)
         return float(loss[0])
@@ -133,37 +132,17 @@ class CompiledEngine(PlannedEngine):
         optimizer.prepare(flat.values)
         state = optimizer.state_arrays
         vectors.spread(flat.values, state)
-        should_stop = self.settings.should_stop
-        taken, failed = code.run(steps, losses, self.threads, should_stop=should_stop)
-        if not np.isfinite(vectors.values).all():
-            # An update made them so: the steps are taken anew, up to that one.
-            taken, failed = self._retake_steps(code, optimizer, steps, losses), True
+        outcome = code.run(steps, losses, self.threads, should_stop=self.settings.should_stop)
+        if outcome.spoiled:
+            # The steps before that one are taken anew, from where they began.
+            vectors.spread(flat.values, state)
+            if outcome.taken:
+                before = replace(steps, rates=steps.rates[: outcome.taken])
+                code.run(before, losses, self.threads)
         vectors.collect(flat.values, state)
         vectors.layout.collect(vectors.grads, flat.grads)
-        optimizer.count_step(taken)
-        return taken, failed
-
-    def _retake_steps(
-        self, code: NetworkCode, optimizer: Optimizer, steps: Steps, losses: Vector
-    ) -> int:
-        """Take the steps before the first one after which a parameter is not finite."""
-        flat, state = self.network.flat, optimizer.state_arrays
-
-        def are_finite_after(count: int) -> bool:
-            code.vectors.spread(flat.values, state)
-            code.run(replace(steps, rates=steps.rates[:count]), losses, self.threads)
-            return bool(np.isfinite(code.vectors.values).all())
-
-        # Once a parameter is not finite it stays so.
-        good, bad = 0, len(steps.rates)
-        while bad - good > 1:
-            middle = (good + bad) // 2
-            if are_finite_after(middle):
-                good = middle
-            else:
-                bad = middle
-        are_finite_after(good)
-        return good
+        optimizer.count_step(outcome.taken)
+        return outcome.taken, outcome.failed
 
     # -- preparing ------------------------------------------------------------------
 

@@ -58,12 +58,14 @@ def emit_chain(module: Any, chain: Chain, bits: int, lanes: int) -> None:
     """Write the native function of a chain: operands are the outputs, then the inputs.
 
     An output may lie where an input lies: a vector's inputs are all read before its outputs are
-    written.
+    written. It returns 1 if something that is checked is not finite, else 0.
     """
     code = Kernel(module, chain.name, bits, lanes)
     v = code.v
     outputs = [code.operand(i) for i in range(len(chain.outputs))]
     inputs = [code.operand(len(outputs) + i) for i in range(len(chain.forms))]
+    zero = v.constant(0.0)
+    spoiled = [v.variable(zero) for _ in chain.checked]
     with code.loop(code.rows) as row:
         targets = [start + row * stride for start, stride in outputs]
         starts = [start + row * stride for start, stride in inputs]
@@ -87,7 +89,18 @@ def emit_chain(module: Any, chain: Chain, bits: int, lanes: int) -> None:
                     values.append(FUNCTIONS[function](v, *operands))
             for number, target in zip(chain.outputs, targets, strict=True):
                 v.store(values[number], target + place)
-    code.finish()
+            for number, product in zip(chain.checked, spoiled, strict=True):
+                # 0 as long as all are finite, NaN from then on.
+                product.set(v.fma(values[number], zero, product.get()))
+    if not spoiled:
+        code.finish()
+        return
+    total = zero
+    for product in spoiled:
+        total = v.add(total, product.get())
+    found = v.across_lanes(code.builder.fadd, total)
+    is_spoiled = code.builder.fcmp_unordered("uno", found, found)
+    code.finish(code.integer(1).choose(is_spoiled, 0))
 
 
 def _reciprocals(v: Vectors, chain: Chain, scalars: dict[int, Value]) -> dict[int, Value]:

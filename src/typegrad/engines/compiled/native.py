@@ -16,7 +16,6 @@ from typegrad.engines.compiled.lowering import LoweredStep, StepLayout, StepLowe
 from typegrad.engines.compiled.memory import Constants
 from typegrad.engines.compiled.program import (
     ABSOLUTE,
-    SUMS,
     TILE_ROWS,
     TILE_SPAN,
     WORKSPACE,
@@ -24,7 +23,12 @@ from typegrad.engines.compiled.program import (
     Operand,
     encode,
 )
-from typegrad.engines.compiled.schedule import Layout, Place
+from typegrad.engines.compiled.schedule import Layout
+from typegrad.engines.compiled.update_in_tile import (
+    UpdateInTile,
+    with_large_gradients_last,
+    zero_ends,
+)
 from typegrad.engines.compiled.updates import LoweredUpdate
 from typegrad.layers.mode import Mode
 from typegrad.tracing import Graph
@@ -78,12 +82,25 @@ class Vectors:
 
 @dataclass(frozen=True, eq=False)
 class Programs:
-    """What native code runs for each step, with the data that it gathers from."""
+    """What native code runs, with the data that it gathers from.
+
+    Attributes
+    ----------
+    step
+        Before the first tile of a step.
+    first, following
+        For a chunk's first tile, and for those after it.
+    chunk
+        After a chunk's last tile.
+    whole
+        For the only tile of a step, the update included; empty without one.
+    """
 
     step: IntArray
     first: IntArray
     following: IntArray
     chunk: IntArray
+    whole: IntArray
     sources: tuple[Any, ...]
 
 
@@ -96,8 +113,8 @@ class NativeStep:
         The step's graph; see `StepLowering`.
     layout
         What it is lowered with.
-    vectors
-        The memory of parameters and gradients.
+    update
+        The optimizer's update, if it is native.
 
     Attributes
     ----------
@@ -110,10 +127,14 @@ class NativeStep:
     """
 
     def __init__(
-        self, graph: Graph, layout: StepLayout, vectors: Vectors, library: Library
+        self,
+        graph: Graph,
+        layout: StepLayout,
+        update: LoweredUpdate | None,
+        library: Library,
     ) -> None:
         self._layout = layout
-        self._vectors = vectors
+        self._update = update
         self._constants = Constants(layout.dtype, layout.lanes)
         self.lowered: LoweredStep = StepLowering(graph, layout, self._constants).run()
         schedule = self.lowered.schedule
@@ -121,9 +142,12 @@ class NativeStep:
         fitting = TILE_BYTES // row_bytes // 8 * 8
         self.tile_rows = min(max(fitting, FEWEST_TILE_ROWS), MOST_TILE_ROWS)
         self._places: Layout = schedule.lay_out(self.tile_rows, RESERVED)
-        self.workspace_bytes = -(-self._places.used_bytes // 4096) * 4096 + 4096
+        self._whole_places = with_large_gradients_last(schedule).lay_out(self.tile_rows, RESERVED)
+        used_bytes = max(self._places.used_bytes, self._whole_places.used_bytes)
+        self.workspace_bytes = -(-used_bytes // 4096) * 4096 + 4096
         self._addresses: dict[str | Chain, int] = {name: library.kernel(name) for name in KERNELS}
-        for chain, address in library.chains([SCALE_CHAIN, *schedule.chains()]).items():
+        chains = [SCALE_CHAIN, *schedule.chains(), *([update.chain] if update else [])]
+        for chain, address in library.chains(chains).items():
             self._addresses[chain] = address
         self._programs: tuple[tuple[Any, ...], Programs] | None = None
 
@@ -138,27 +162,44 @@ class NativeStep:
         return self._programs[1]
 
     def _encode(self, data: TrainingData) -> Programs:
-        sources = []
-        gathering: list[Instruction] = []
         arrays = {"inputs": data.inputs, "targets": data.targets, "weights": data.weights}
-        for name, place in self.lowered.sources.items():
-            array = arrays[name]
-            if array is not None:
-                rows = np.ascontiguousarray(array, self._layout.dtype).reshape(len(array), -1)
-                sources.append(rows)
-                gathering.append(self._read("gather", rows, self._places.operand(place)))
-                if rows.nbytes > CACHED_BYTES:
-                    gathering.append(self._read("prefetch", rows))
-            if name == "weights":
-                gathering.append(self._weigh(place, array is not None))
+        sources = {
+            name: np.ascontiguousarray(array, self._layout.dtype).reshape(len(array), -1)
+            for name in self.lowered.sources
+            if (array := arrays[name]) is not None
+        }
+        gathering = self._gathering(self._places, sources)
         first, following = (
             encode([*gathering, *self._places.instructions(self._addresses, first_tile=is_first)])
             for is_first in (True, False)
         )
         return Programs(
             encode(self._transposes()), first, following, encode(self._zero_ends()),
-            tuple(sources),
+            encode(self._whole(sources)), tuple(sources.values()),
         )  # fmt: skip
+
+    def _whole(self, sources: Mapping[str, Any]) -> list[Instruction]:
+        """Return the program for the only tile of a step, with the update."""
+        if self._update is None:
+            return []
+        places, padded = self._whole_places, self._layout.padded
+        itemsize = self._layout.dtype.itemsize
+        tile = UpdateInTile(places, padded, self._update, self._addresses, itemsize)
+        return [*self._gathering(places, sources), *tile.instructions()]
+
+    def _gathering(self, places: Layout, sources: Mapping[str, Any]) -> list[Instruction]:
+        """Return what fills a tile with its rows of the data."""
+        gathering = []
+        for name, place in self.lowered.sources.items():
+            target = places.operand(place)
+            rows = sources.get(name)
+            if rows is not None:
+                gathering.append(self._read("gather", rows, target))
+                if rows.nbytes > CACHED_BYTES:
+                    gathering.append(self._read("prefetch", rows))
+            if name == "weights":
+                gathering.append(self._weigh(target, rows is not None))
+        return gathering
 
     def _read(self, kernel: str, rows: Any, *targets: Operand) -> Instruction:
         """Call a kernel that reads the data's rows of a tile."""
@@ -166,10 +207,9 @@ class NativeStep:
         data = Operand(ABSOLUTE, rows.ctypes.data, width)
         return Instruction(self._addresses[kernel], TILE_ROWS, width, (*targets, data))
 
-    def _weigh(self, place: Place, are_given: bool) -> Instruction:
+    def _weigh(self, target: Operand, are_given: bool) -> Instruction:
         """Fill in each example's weight: 1 / rows, times its own if there is one."""
         share = Operand(WORKSPACE, SHARE)
-        target = self._places.operand(place)
         if are_given:
             function = self._addresses[SCALE_CHAIN]
             return Instruction(function, TILE_SPAN, 1, (target, target, share))
@@ -185,16 +225,13 @@ class NativeStep:
         ]  # fmt: skip
 
     def _zero_ends(self) -> list[Instruction]:
-        """Return what sets sums between the rows' ends to zero, as others read whole blocks."""
-        itemsize = self._layout.dtype.itemsize
         return [
-            Instruction(
-                self._addresses["zero_ends"], part.rows, part.width,
-                (Operand(SUMS, part.padded_start * itemsize, part.stride),),
+            instruction
+            for part in self._layout.padded.segments
+            for instruction in zero_ends(
+                self._addresses["zero_ends"], part, 0, part.rows, self._layout.dtype.itemsize
             )
-            for part in self._vectors.layout.segments
-            if part.width < part.stride
-        ]  # fmt: skip
+        ]
 
 
 def update_program(update: LoweredUpdate, library: Library) -> IntArray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,9 +25,15 @@ from typegrad.engines.compiled.native import (
     update_program,
 )
 from typegrad.engines.compiled.program import WORKSPACE, Operand
-from typegrad.engines.compiled.runner import Runner, double_bits
+from typegrad.engines.compiled.runner import Outcome, Runner, double_bits
 from typegrad.engines.compiled.traced_step import TracedStep
 from typegrad.engines.compiled.updates import Clipping, LoweredUpdate, lower_update
+from typegrad.engines.compiled.worker import (
+    NO_UPDATE,
+    UPDATE_AFTER_CHECK,
+    UPDATE_BY_BLOCKS,
+    UPDATE_IN_PROGRAM,
+)
 from typegrad.engines.planned_step import UpdateArrays, trace_update
 from typegrad.optimizers import FullBatchOptimizer, Optimizer
 from typegrad.tracing import TraceError
@@ -53,6 +59,9 @@ WORK_PER_THREAD = 2_000_000
 
 WORK_PER_CALL = 200_000_000
 """Multiply-adds between two looks at whether a stop was asked for: less than 0.1 s."""
+
+NOTHING: IntArray = np.zeros(0, np.int64)
+"""A program of no instructions."""
 
 WORK_PER_STEP, WORK_PER_PARAMETER = 5_000, 20
 """What a step and its update cost besides, in multiply-adds."""
@@ -132,7 +141,7 @@ class NetworkCode:
         self.update_problem: str | None = None
         self._update = self._lower_update(optimizer)
         self._update_program = (
-            np.zeros(0, np.int64) if self._update is None else update_program(self._update, library)
+            NOTHING if self._update is None else update_program(self._update, library)
         )
         self._steps: dict[int, NativeStep] = {}
         self._runner = Runner(library.worker)
@@ -150,7 +159,7 @@ class NetworkCode:
         try:
             graph = trace_update(optimizer, arrays, 0.1)
             clipping = Clipping(factor, settings.clip_value)
-            return lower_update(graph, vectors.grads, clipping, self._dtype)
+            return lower_update(graph, vectors.values, vectors.grads, clipping, self._dtype)
         except (NotNativeError, TraceError) as error:
             self.update_problem = str(error)
             return None
@@ -181,7 +190,7 @@ class NetworkCode:
                 transposed_below,
             )
             self._steps[transposed_below] = NativeStep(
-                self._traced.graph, layout, self.vectors, self._library
+                self._traced.graph, layout, self._update, self._library
             )
         return self._steps[transposed_below]
 
@@ -193,39 +202,44 @@ class NetworkCode:
         *,
         with_update: bool = True,
         should_stop: Callable[[], bool] = never,
-    ) -> tuple[int, bool]:
-        """Take steps, on the vectors as they are.
-
-        Returns how many were taken, and whether the next one met a number that is not finite;
-        it then has changed nothing but the gradient.
-        """
+    ) -> Outcome:
+        """Take steps, on the vectors as they are, until one fails or a stop is asked for."""
         step = self._step_for(steps.rows_per_step)
         work = self._work(step, steps.rows_per_step)
         threads = max(1, min(threads, work // WORK_PER_THREAD))
-        kept = self._set_job(step, steps, losses, threads)
-        self._runner.set({"with_update": with_update})
+        ending = self._ending(step, steps.rows_per_step, threads) if with_update else NO_UPDATE
+        kept = self._set_job(step, steps, losses, threads, ending)
         at_a_time = max(1, WORK_PER_CALL // work)
         done, total = 0, len(steps.rates)
-        failed = False
-        while done < total and not failed and not should_stop():
-            taken, failed = self._runner.run(done, min(done + at_a_time, total), threads)
-            done += taken
+        outcome = Outcome(0, failed=False, spoiled=False)
+        while done < total and not outcome.failed and not should_stop():
+            outcome = self._runner.run(done, min(done + at_a_time, total), threads)
+            done += outcome.taken
         del kept
-        return done, failed
+        return replace(outcome, taken=done)
 
     def _work(self, step: NativeStep, rows: int) -> int:
         """Estimate a step's cost, in multiply-adds."""
         parameters = WORK_PER_PARAMETER * self._padded.loss_start
         return WORK_PER_STEP + parameters + step.lowered.multiply_adds * rows
 
-    def _set_job(self, step: NativeStep, steps: Steps, losses: Vector, threads: int) -> list[Any]:
+    def _ending(self, step: NativeStep, rows: int, threads: int) -> int:
+        """Return how each step ends; the bits are the same for all ways."""
+        if self._settings.clip_norm is not None:
+            return UPDATE_AFTER_CHECK
+        is_one_tile = self._chunk_count(step, rows) == 1 and rows <= step.tile_rows
+        # With several threads, the update is shared.
+        return UPDATE_IN_PROGRAM if is_one_tile and threads == 1 else UPDATE_BY_BLOCKS
+
+    def _set_job(
+        self, step: NativeStep, steps: Steps, losses: Vector, threads: int, ending: int
+    ) -> list[Any]:
         """Write the job; return the arrays that it names by address."""
         programs = step.programs(steps.data)
-        chunks = self._chunk_count(step, steps.rows_per_step)
-        fixed = (step, programs, steps.rows_per_step, threads)
+        fixed = (step, programs, steps.rows_per_step, threads, ending)
         if self._fixed != fixed:
-            self._reserve(step, chunks, threads)
-            self._runner.set(self._fixed_fields(step, programs, steps.rows_per_step))
+            self._reserve(step, self._chunk_count(step, steps.rows_per_step), threads)
+            self._runner.set(self._fixed_fields(step, programs, steps.rows_per_step, ending))
             self._fixed = fixed
         last_rows = len(steps.order) - (len(steps.rates) - 1) * steps.rows_per_step
         order = np.ascontiguousarray(steps.order, np.int64)
@@ -236,7 +250,6 @@ class NetworkCode:
             {
                 "order": order.ctypes.data,
                 "total_rows": len(order),
-                "chunks": chunks,
                 "last_chunks": self._chunk_count(step, min(last_rows, steps.rows_per_step)),
                 "scalars": scalars.ctypes.data,
                 "scalar_bytes": scalars.strides[0],
@@ -248,13 +261,15 @@ class NetworkCode:
         return [order, scalars, keys]
 
     def _fixed_fields(
-        self, step: NativeStep, programs: Programs, rows_per_step: int
+        self, step: NativeStep, programs: Programs, rows_per_step: int, ending: int
     ) -> dict[str, int]:
         """Return the job's fields that are the same for each epoch."""
         itemsize = self._dtype.itemsize
         fields = {
+            "ending": ending,
             "rows_per_step": rows_per_step,
             "tile_rows": step.tile_rows,
+            "chunks": self._chunk_count(step, rows_per_step),
             "workspaces": self._workspaces.ctypes.data,
             "workspace_bytes": step.workspace_bytes,
             "sums": self._sums.ctypes.data,
@@ -268,9 +283,11 @@ class NetworkCode:
             "factor_offset": FACTOR,
             "clip_norm": double_bits(self._settings.clip_norm or np.inf),
         }
+        is_whole = ending == UPDATE_IN_PROGRAM
         for name, program in (
-            ("step", programs.step), ("first", programs.first), ("next", programs.following),
-            ("chunk", programs.chunk), ("update", self._update_program),
+            ("step", programs.step), ("first", programs.whole if is_whole else programs.first),
+            ("next", programs.following), ("chunk", NOTHING if is_whole else programs.chunk),
+            ("update", self._update_program),
         ):  # fmt: skip
             fields[f"{name}_program"] = program.ctypes.data
             fields[f"{name}_end"] = program.ctypes.data + program.nbytes

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,25 @@ import numpy as np
 from typegrad.engines.compiled.layout import aligned_zeros
 from typegrad.engines.compiled.target import yield_function
 from typegrad.engines.compiled.worker import JOB, JOB_WORDS
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of some steps.
+
+    Attributes
+    ----------
+    taken
+        How many were taken.
+    failed
+        Whether the next one met a number that is not finite.
+    spoiled
+        Whether that step has changed parameters.
+    """
+
+    taken: int
+    failed: bool
+    spoiled: bool
 
 
 class Runner:
@@ -34,16 +54,16 @@ class Runner:
         for name, value in fields.items():
             self._job[JOB[name]] = value
 
-    def run(self, first: int, last: int, threads: int) -> tuple[int, bool]:
-        """Take some steps; return how many were taken, and whether the next one failed."""
+    def run(self, first: int, last: int, threads: int) -> Outcome:
+        """Take some steps."""
         job = self._job
-        self.set({"first_step": first, "last_step": last, "failed": 0})
+        self.set({"first_step": first, "last_step": last, "failed": 0, "spoiled": 0})
         address = job.ctypes.data
         helpers = self._start_helpers(address, threads)
         taken = self._worker(address, 0, threads)
         for helper in helpers:
             helper.result()
-        return taken, bool(job[JOB["failed"]])
+        return Outcome(taken, bool(job[JOB["failed"]]), bool(job[JOB["spoiled"]]))
 
     def _start_helpers(self, address: int, threads: int) -> list[Any]:
         if threads == 1:

@@ -115,27 +115,26 @@ class Step:
         return [place.memory for place in places if isinstance(place.memory, Buffer)]
 
 
+@dataclass
 class Schedule:
     """Steps in the order in which they run.
 
-    Parameters
+    Attributes
     ----------
     zeros
         An operand of zeros, as long as the widest sum.
-
-    Attributes
-    ----------
+    itemsize
+        Bytes of a float.
     steps
         In order.
     filled
         Buffers that have their content before the first step.
     """
 
-    def __init__(self, zeros: Operand, itemsize: int) -> None:
-        self.steps: list[Step] = []
-        self.filled: list[Buffer] = []
-        self._zeros = zeros
-        self._itemsize = itemsize
+    zeros: Operand
+    itemsize: int
+    steps: list[Step] = field(default_factory=list)
+    filled: list[Buffer] = field(default_factory=list)
 
     def chains(self) -> list[Chain]:
         """Return all chains."""
@@ -152,7 +151,7 @@ class Schedule:
             Bytes at the start of the workspace that are used otherwise.
         """
         last = {id(buffer): i for i, step in enumerate(self.steps) for buffer in step.buffers()}
-        memory = TileMemory(tile_rows, self._itemsize, reserved)
+        memory = TileMemory(tile_rows, self.itemsize, reserved)
         offsets = {id(buffer): memory.take(buffer.stride) for buffer in self.filled}
         for index, step in enumerate(self.steps):
             ending = [
@@ -169,7 +168,7 @@ class Schedule:
                     offsets[id(buffer)] = memory.take(buffer.stride)
             if not in_place:
                 _let_go(ending, offsets, memory)
-        return Layout(self, offsets, memory.used, self._zeros)
+        return Layout(self, offsets, memory.used)
 
 
 def _let_go(buffers: Sequence[Buffer], offsets: Mapping[int, int], memory: TileMemory) -> None:
@@ -184,24 +183,29 @@ class Layout:
     schedule: Schedule
     offsets: dict[int, int]
     used_bytes: int
-    zeros: Operand
 
     def instructions(
         self, addresses: Mapping[str | Chain, int], *, first_tile: bool
     ) -> list[Instruction]:
         """Return the program for a chunk's first tile, or for those after it."""
         return [
-            self._instruction(each, addresses, first_tile)
+            instruction
             for step in self.schedule.steps
-            for each in _for_each_total(step)
+            for instruction in self.instructions_of(step, addresses, first_tile=first_tile)
         ]
+
+    def instructions_of(
+        self, step: Step, addresses: Mapping[str | Chain, int], *, first_tile: bool
+    ) -> list[Instruction]:
+        """Return the calls for one step."""
+        return [self._instruction(each, addresses, first_tile) for each in _for_each_total(step)]
 
     def _instruction(
         self, step: Step, addresses: Mapping[str | Chain, int], first_tile: bool
     ) -> Instruction:
         operands = [self.operand(place) for place in (*step.outputs, *step.inputs)]
         if step.accumulates:
-            operands.append(self.zeros if first_tile else operands[0])
+            operands.append(self.schedule.zeros if first_tile else operands[0])
         elif step.start is not None:
             operands.append(step.start)
         function = addresses[step.kernel]

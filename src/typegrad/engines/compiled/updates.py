@@ -12,6 +12,7 @@ from typegrad.engines.compiled.chain import SCALAR, VECTOR, Chain, ChainBuilder,
 from typegrad.engines.compiled.graph_facts import NotNativeError, known_number, name_of
 from typegrad.engines.compiled.handlers import elementwise_function
 from typegrad.engines.compiled.program import (
+    ABSOLUTE,
     BLOCK,
     SCALARS,
     TILE_SPAN,
@@ -53,18 +54,26 @@ class LoweredUpdate:
         """Return the call of the chain's function, on as many floats as the frame says."""
         return Instruction(function, TILE_SPAN, 1, self.operands)
 
+    def instruction_for(self, function: int, start: int, count: int) -> Instruction:
+        """Return the call on so many floats from a place on, given in bytes."""
+        operands = [
+            Operand(ABSOLUTE, operand.offset + start) if operand.space == BLOCK else operand
+            for operand in self.operands
+        ]
+        return Instruction(function, 1, count, tuple(operands))
+
 
 def lower_update(
-    graph: Graph, gradient: Any, clipping: Clipping, dtype: np.dtype[Any]
+    graph: Graph, values: Any, gradient: Any, clipping: Clipping, dtype: np.dtype[Any]
 ) -> LoweredUpdate:
-    """Turn the graph of an update into a chain.
+    """Turn the graph of an update into a chain, which checks gradient and new values.
 
     Parameters
     ----------
     graph
         From `trace_update`, on padded vectors.
-    gradient
-        The gradient's vector.
+    values, gradient
+        The vectors of parameters and gradient.
     clipping
         What happens to it first.
 
@@ -82,8 +91,10 @@ def lower_update(
     builder = ChainBuilder(forms)
     terms: dict[int, Term] = {id(leaf): number for number, leaf in enumerate(leaves)}
     outputs: list[tuple[Operand, Term]] = []
+    checked: list[int] = []
     for number, leaf in enumerate(leaves):
         if leaf.array is gradient:
+            checked.append(number)
             clipped = _clip(builder, number, len(leaves), clipping)
             terms[id(leaf)] = clipped
             if clipped != number:
@@ -93,10 +104,14 @@ def lower_update(
     for leaf, node in graph.updates:
         outputs.append((_operand(leaf, leaves, dtype), terms[id(node)]))
     written = [_written(builder, term) for _, term in outputs]
+    is_values = [leaf.array is values for leaf, _ in graph.updates]
+    checked += [
+        n for n, is_new in zip(written[-len(is_values) :], is_values, strict=True) if is_new
+    ]
     operands = (*[operand for operand, _ in outputs], *inputs)
     scalars = tuple(leaf.scalar for leaf in leaves if leaf.scalar is not None)
     kept = tuple(leaf.array for leaf in leaves)
-    return LoweredUpdate(builder.finish(written), operands, scalars, kept)
+    return LoweredUpdate(builder.finish(written, checked), operands, scalars, kept)
 
 
 def _operand(leaf: Leaf, leaves: Sequence[Leaf], dtype: np.dtype[Any]) -> Operand:

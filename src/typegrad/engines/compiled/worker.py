@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -28,8 +29,8 @@ from typegrad.engines.compiled.program import (
 from typegrad.engines.compiled.vector import Vectors
 
 _FIELDS = (
-    # Steps to take, in numbers of all steps of the epoch; whether each ends with the update.
-    "first_step", "last_step", "with_update",
+    # Steps to take, in numbers of all steps of the epoch; how each is ended.
+    "first_step", "last_step", "ending",
     # The order of the data's rows, and how it is cut up; the last step may have fewer rows.
     "order", "total_rows", "rows_per_step", "tile_rows", "chunks", "last_chunks",
     # Programs: start and end of each.
@@ -47,7 +48,7 @@ _FIELDS = (
     "yield_function",
 )  # fmt: skip
 # What threads change has a cache line for each, so that nobody waits for what did not change.
-_SHARED = ("arrived", "generation", "aborted", "failed")
+_SHARED = ("arrived", "generation", "aborted", "failed", "spoiled")
 _LINE = 8
 
 JOB: Mapping[str, int] = {
@@ -57,6 +58,21 @@ JOB: Mapping[str, int] = {
 """Where each integer of a job lies in its array."""
 
 JOB_WORDS = max(JOB.values()) + _LINE
+
+NO_UPDATE, UPDATE_AFTER_CHECK, UPDATE_BY_BLOCKS, UPDATE_IN_PROGRAM = range(4)
+"""Endings of a step, once its chunks have their gradients.
+
+=====================  =====================================================================
+`NO_UPDATE`            the gradient is summed and checked
+`UPDATE_AFTER_CHECK`   so it is before the update, which needs the gradient's norm
+`UPDATE_BY_BLOCKS`     each block is summed and used at once, while it is in cache
+`UPDATE_IN_PROGRAM`    nothing is left to do: the tile's program had the update in it
+=====================  =====================================================================
+
+In the last two, and where the update itself makes a number that is not finite, that is found when
+parameters have changed: the job is then called spoiled.
+"""
+
 SPINS = 100
 """How often a waiting thread looks before it lets others run."""
 
@@ -99,22 +115,35 @@ class Worker(Code):
             chunks = self.field("chunks").choose(is_whole, self.field("last_chunks"))
             self.write(frame, self.field("scalars") + step * self.field("scalar_bytes"), SCALARS)
             self.write(frame, self.field("keys") + step * self.field("key_bytes"), KEYS)
+            taken = step - first
             self.run("step")
-            self.wait(step - first)
+            self.wait(taken)
             self.run_chunks(begin, rows, chunks)
-            self.wait(step - first)
-            self.sum_blocks(chunks)
-            self.wait(step - first)
+            self.wait(taken)
+            ending = self.field("ending")
+            with self.when(ending <= UPDATE_AFTER_CHECK):
+                self.sum_blocks(chunks)
+                self.wait(taken)
             self.check(step, first, chunks)
-            with self.when(self.field("with_update").differs(0)):
-                self.update()
-            self.wait(step - first)
+            with self.when(ending.equals(UPDATE_AFTER_CHECK)):
+                self.update(self.integer(0))
+            with self.when(ending.equals(UPDATE_BY_BLOCKS)):
+                self.update(chunks - 1)
+            self.wait(taken)
+            with self.when(self.read_shared(self.job, JOB["spoiled"]).differs(0)):
+                self.leave(taken)
         self.finish((self.field("last_step") - first).max(0))
 
     def run(self, program: str) -> None:
         """Run one of the job's programs."""
-        start, end = self.field(f"{program}_program"), self.field(f"{program}_end")
-        self.call(self.run_program, start, end, self.frame)
+        self.run_between(self.field(f"{program}_program"), self.field(f"{program}_end"))
+
+    def run_between(self, start: Int, end: Int) -> None:
+        """Run a program; note if it finds that what it changed is not finite."""
+        found = self.call(self.run_program, start, end, self.frame)
+        with self.when(found.differs(0)):
+            self.write_shared(self.job, 1, JOB["spoiled"])
+            self.write_shared(self.job, 1, JOB["failed"])
 
     def wait(self, taken: Int) -> None:
         """Wait for the other threads; give up if one of them could not be started."""
@@ -147,23 +176,34 @@ class Worker(Code):
                 is_first = start.equals(first)
                 program = self.field("first_program").choose(is_first, self.field("next_program"))
                 end = self.field("first_end").choose(is_first, self.field("next_end"))
-                self.call(self.run_program, program, end, frame)
+                self.run_between(program, end)
                 place.set(start + count)
             self.run("chunk")
             chunk.increase(self.threads)
 
     def sum_blocks(self, chunks: Int) -> None:
         """Sum the chunks' gradients in their order, and their squares; blocks are shared out."""
-        block = self.variable(self.thread)
-        with self.repeat_while(lambda: block.get() < self.field("blocks")):
-            shift = block.get() * self.field("block_bytes")
-            self.call(
-                self.block_sum,
-                self.field("gradient") + shift, self.field("block_bytes"),
-                self.field("sums") + shift, self.field("sum_bytes"), chunks - 1,
-                self.field("partials") + block.get() * WORD,
-            )  # fmt: skip
-            block.increase(self.threads)
+        with self.own_blocks() as block:
+            self.sum_block(block, chunks - 1)
+
+    @contextmanager
+    def own_blocks(self) -> Iterator[Int]:
+        """Write a loop over the thread's share of the blocks; gives a block's number."""
+        blocks = self.field("blocks")
+        first = blocks * self.thread // self.threads
+        last = blocks * (self.thread + 1) // self.threads
+        with self.loop(last, 1, first) as block:
+            yield block
+
+    def sum_block(self, block: Int, others: Int) -> None:
+        """Add so many other chunks' gradients to the first one's, in a block."""
+        shift = block * self.field("block_bytes")
+        self.call(
+            self.block_sum,
+            self.field("gradient") + shift, self.field("block_bytes"),
+            self.field("sums") + shift, self.field("sum_bytes"), others,
+            self.field("partials") + block * WORD,
+        )  # fmt: skip
 
     def check(self, step: Int, first: Int, chunks: Int) -> None:
         """Leave if a number is not finite; else note the loss and the factor of clipping.
@@ -177,7 +217,8 @@ class Worker(Code):
             others = self.field("sums") + (chunk - 1) * self.field("sum_bytes")
             sums = self.field("gradient").choose(chunk.equals(0), others)
             losses.add(_widened(v, v.load_one(sums + self.field("loss_offset"))))
-        with self.loop(self.field("blocks")) as block:
+        is_summed = self.field("ending") <= UPDATE_AFTER_CHECK
+        with self.loop(self.field("blocks").choose(is_summed, 0)) as block:
             squares.add(_load_double(b, self.field("partials") + block * WORD))
         total = b.fadd(losses.get(), squares.get())
         # x - x is NaN for what is not finite.
@@ -185,6 +226,8 @@ class Worker(Code):
         with self.when(is_bad):
             with self.when(self.thread.equals(0)):
                 self.write_shared(self.job, 1, JOB["failed"])
+                with self.when(self.field("ending").equals(UPDATE_IN_PROGRAM)):
+                    self.write_shared(self.job, 1, JOB["spoiled"])
             self.leave(step - first)
         with self.when(self.thread.equals(0)):
             place = self.field("losses") + step * WORD
@@ -198,14 +241,17 @@ class Worker(Code):
         narrow = factor if v.bits == 64 else b.fptrunc(factor, v.element)
         v.store_one(narrow, self.workspace + self.field("factor_offset"))
 
-    def update(self) -> None:
-        """Run the optimizer's program on the thread's share of the blocks."""
+    def update(self, others: Int) -> None:
+        """Run the optimizer's program on the thread's share of the blocks.
+
+        Before that, so many other chunks' gradients are added to the first one's.
+        """
         size = self.field("block_bytes")
-        first = self.field("blocks") * self.thread // self.threads
-        last = self.field("blocks") * (self.thread + 1) // self.threads
-        self.write(self.frame, first * size, BLOCK)
-        self.write(self.frame, (last - first) * (size // self.v.itemsize), ROWS)
-        with self.when(last > first):
+        self.write(self.frame, size // self.v.itemsize, ROWS)
+        with self.own_blocks() as block:
+            with self.when(others > 0):
+                self.sum_block(block, others)
+            self.write(self.frame, block * size, BLOCK)
             self.run("update")
 
 
@@ -238,15 +284,19 @@ def _load_double(builder: Any, address: Int) -> Value:
 
 
 def emit_program_runner(module: Any, name: str) -> Any:
-    """Write ``run(program, end, frame)``, which calls each instruction's function."""
+    """Write ``run(program, end, frame)``, which calls each instruction's function.
+
+    It returns 1 if one of them does, else 0.
+    """
     code = Code(module, name, 3, is_public=False)
     program, end, frame = code.arguments
-    place = code.variable(program)
+    place, found = code.variable(program), code.variable()
     with code.repeat_while(lambda: place.get() < end):
         instruction = place.get()
-        code.call_address(code.read(instruction, FUNCTION), instruction, frame)
+        result = code.call_address(code.read(instruction, FUNCTION), instruction, frame)
+        found.set(found.get() | result)
         place.set(instruction + code.read(instruction, LENGTH) * WORD)
-    return code.finish()
+    return code.finish(found.get())
 
 
 def _barrier(module: Any, name: str, pause: str) -> Any:

@@ -1,0 +1,146 @@
+"""How a step ends: the update after all sums, block by block, or in the tile's program."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import typegrad as tg
+from typegrad.engines import CompiledEngine, EagerEngine, Engine, StepSettings, TrainingData
+from typegrad.engines.compiled import network_code, worker
+from typegrad.errors import NumericalError
+from typegrad.types import Vector
+
+WIDTHS = (5, 130, 67, 1)
+"""Two matrices of more than a block; rows that need padding."""
+
+OPTIMIZERS: list[Callable[[], Any]] = [
+    tg.SGD,
+    lambda: tg.SGD(momentum=0.9, nesterov=True),
+    tg.AdamW,
+    tg.Lion,
+]
+
+
+def network_for(dtype: str) -> tg.NeuralNetwork:
+    first, second, third, last = WIDTHS
+    layers = (tg.Dense(first, second, "tanh"), tg.Dense(second, third, "tanh"))
+    output = tg.Dense(third, last)
+    return tg.NeuralNetwork(*layers, output, loss=tg.MSELoss(), seed=4, dtype=dtype)
+
+
+def data_for(rows: int, dtype: str) -> TrainingData:
+    inputs = np.random.default_rng(3).standard_normal((rows, 5)).astype(dtype)
+    return TrainingData(inputs, inputs[:, :1].copy())
+
+
+def endings_used(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return a list that gets the ending of each call."""
+    used: list[int] = []
+    choose = network_code.NetworkCode._ending
+
+    def note(*arguments: Any) -> int:
+        used.append(choose(*arguments))
+        return used[-1]
+
+    monkeypatch.setattr(network_code.NetworkCode, "_ending", note)
+    return used
+
+
+def numbers_after(engine: Engine, optimizer: tg.Optimizer, rows: int, batch_size: int) -> Vector:
+    """Train for an epoch; return losses, gradient, parameters and state."""
+    steps = -(-rows // batch_size)
+    order = np.random.default_rng(5).permutation(rows)
+    data = data_for(rows, engine.network.dtype.name)
+    losses = engine.run_epoch(data, order, batch_size, np.linspace(0.001, 0.002, steps))
+    flat = engine.network.flat
+    joined: Vector = np.concatenate(
+        [losses, flat.grads, flat.values, *optimizer.state_arrays.values()]
+    )
+    return joined
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("make_optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("batch_size", [1, 3, 31])
+def test_all_endings_give_the_same_bits(
+    make_optimizer: Callable[[], Any],
+    batch_size: int,
+    dtype: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def train(ending: int | None) -> Vector:
+        if ending is not None:
+            monkeypatch.setattr(network_code.NetworkCode, "_ending", lambda *_: ending)
+        optimizer = make_optimizer()
+        engine = CompiledEngine(network_for(dtype), optimizer, StepSettings(), threads=1)
+        return numbers_after(engine, optimizer, 100, batch_size)
+
+    used = endings_used(monkeypatch)
+    chosen = train(None)
+    assert used == [worker.UPDATE_IN_PROGRAM]
+    for ending in (worker.UPDATE_BY_BLOCKS, worker.UPDATE_AFTER_CHECK):
+        assert train(ending).tobytes() == chosen.tobytes()
+
+
+@pytest.mark.parametrize("batch_size", [1, 32, 300])
+def test_threads_end_steps_otherwise_and_give_the_same_bits(
+    batch_size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(network_code, "WORK_PER_THREAD", 1)
+    used = endings_used(monkeypatch)
+    results = []
+    for threads in (1, 2):
+        optimizer = tg.Adam()
+        engine = CompiledEngine(network_for("float32"), optimizer, StepSettings(), threads=threads)
+        results.append(numbers_after(engine, optimizer, 900, batch_size).tobytes())
+    assert results[0] == results[1]
+    in_one_tile = worker.UPDATE_IN_PROGRAM if batch_size < 300 else worker.UPDATE_BY_BLOCKS
+    assert used == [in_one_tile, worker.UPDATE_BY_BLOCKS]
+
+
+def test_a_norm_is_known_before_the_update(monkeypatch: pytest.MonkeyPatch) -> None:
+    used = endings_used(monkeypatch)
+    settings = StepSettings(clip_norm=0.01)
+    numbers_after(CompiledEngine(network_for("float32"), tg.SGD(), settings), tg.SGD(), 10, 2)
+    assert used == [worker.UPDATE_AFTER_CHECK]
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("batch_size", [1, 10])
+@pytest.mark.parametrize("make_optimizer", OPTIMIZERS)
+def test_a_gradient_that_is_not_finite(
+    make_optimizer: Callable[[], Any],
+    batch_size: int,
+    threads: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Found when parameters have changed: what comes back is from before the step."""
+    monkeypatch.setattr(network_code, "WORK_PER_THREAD", 1)
+    data = data_for(40, "float32")
+    # The loss is finite, and so is all that is computed before the first layer's gradient.
+    data.inputs[...] = 0.0
+    data.inputs[23], data.targets[23] = 1e30, 1e12
+
+    def start(kind: Callable[..., Engine], steps: int, **options: Any) -> tuple[str, Vector]:
+        network, optimizer = network_for("float32"), make_optimizer()
+        network.parameters["0.weight"].value[...] *= 1e-30
+        engine = kind(network, optimizer, StepSettings(), **options)
+        order, rates = np.arange(steps * batch_size), np.full(steps, 0.001)
+        message = ""
+        try:
+            engine.run_epoch(data, order, batch_size, rates)
+        except NumericalError as error:
+            message = str(error)
+        numbers = [network.flat.values, *optimizer.state_arrays.values()]
+        return message, np.concatenate(numbers)
+
+    message, numbers = start(CompiledEngine, 40 // batch_size, threads=threads)
+    assert "gradient" in message
+    assert message == start(EagerEngine, 40 // batch_size)[0]
+    untroubled = start(CompiledEngine, 23 // batch_size, threads=threads)
+    assert untroubled[0] == ""
+    assert numbers.tobytes() == untroubled[1].tobytes()
