@@ -23,6 +23,14 @@ _LN2_PARTS = {
 _EXP_RANGE = {32: (-105.0, 89.0), 64: (-746.0, 710.0)}
 _TAYLOR_DEGREE = {32: 7, 64: 13}
 _ATANH_TERMS = {32: 5, 64: 11}
+# tanh(x) = x P(x^2) / Q(x^2) in float32, with a least largest relative error of 9.5e-10 up to
+# where it rounds to 1. Found by iteratively reweighted least squares. What it gives at the end
+# is a little over 1, which is cut. Highest powers first.
+_TANH_BOUND = 9.02
+_TANH_OF_32 = (
+    (5.07624307e-8, 3.158911984e-5, 4.0085114960e-3, 0.13785365961, 1.0),
+    (7.374477e-10, 1.617489976e-6, 4.2074121638e-4, 2.7737521191e-2, 0.4711869836507, 1.0),
+)
 _SMALLEST_NORMAL = {32: 2.0**-126, 64: 2.0**-1022}
 
 
@@ -68,12 +76,25 @@ def log1p(v: Vectors, x: Value) -> Value:
 
 
 def tanh(v: Vectors, x: Value) -> Value:
-    """Hyperbolic tangent: t / (t + 2) with t = e^(2|x|) - 1."""
+    """Hyperbolic tangent: t / (t + 2) with t = e^(2|x|) - 1; in float32, `_TANH_OF_32`."""
+    if v.bits == 32:
+        return _short_tanh(v, x)
     bound = v.constant(20.0)
     size = v.absolute(x)
     size = v.select(v.compare(">", size, bound), bound, size)
     t = expm1(v, v.add(size, size))
     return v.copysign(v.divide(t, v.add(t, v.constant(2.0))), x)
+
+
+def _short_tanh(v: Vectors, x: Value) -> Value:
+    bound, one = v.constant(_TANH_BOUND), v.constant(1.0)
+    size = v.absolute(x)
+    size = v.select(v.compare(">", size, bound), bound, size)
+    square = v.multiply(size, size)
+    above, below = (v.horner(square, coefficients) for coefficients in _TANH_OF_32)
+    result = v.divide(v.multiply(size, above), below)
+    result = v.select(v.compare(">", result, one), one, result)
+    return v.copysign(result, x)
 
 
 def _reduce(v: Vectors, x: Value) -> tuple[Value, Value]:
