@@ -32,6 +32,7 @@ from training.summary import describe, read_cells, summarize
 from training.worker import Worker
 
 EVERY_BATCH = (1, 8, 32, 128, 512, 2048, 8192)
+FEWEST_ROWS = 1024
 NOT_IN_EVERYTHING = ("typegrad eager", "PyTorch, foreach optimizer")
 """Other contestants stand for these: the default engine, and the faster optimizer."""
 
@@ -78,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--everything", action="store_true", help="all networks, optimizers and batch sizes")
     add("--threads", type=int, default=usable_cores(), help="cores that each may use (all)")
     add("--repeats", type=int, help="epochs that are timed (by cost: 5 to 9)")
-    add("--steps", type=int, help="steps in an epoch (by cost: 4 to 512)")
+    add("--steps", type=int, help="steps in an epoch (by cost: 4 to 1024)")
     add("--seed", type=int, default=0, help="of data, weights and order (0)")
     add(
         "--only",
@@ -153,10 +154,13 @@ def _contests(
 
 
 def _steps_and_repeats(problem: Problem) -> tuple[int, int]:
-    """As many as take a slow contestant a fifth of a second and a few seconds."""
+    """As many as take a slow contestant a fifth of a second and a few seconds.
+
+    But an epoch has no fewer rows than a small table, whose epoch is one call too.
+    """
     seconds = 4e-4 + problem.product_flops / 4e10
-    steps = max(4, min(512, 2 ** math.floor(math.log2(0.2 / seconds))))
-    return steps, 9 if steps * seconds < 0.3 else 5
+    steps = max(4, 2 ** math.floor(math.log2(0.2 / seconds)), FEWEST_ROWS // problem.batch_size)
+    return steps, 9 if steps * seconds < 0.5 else 5
 
 
 if __name__ == "__main__":

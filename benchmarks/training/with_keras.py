@@ -24,9 +24,7 @@ class KerasFit(Contestant):
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem)
         keras.backend.clear_session()
-        inputs, targets, order = problem.data()
-        # Rows are put in order beforehand: it takes them as they come, or in an order of its own.
-        self.inputs, self.targets = inputs[order], targets[order]
+        self.inputs, self.targets, self.order = problem.data()
         features, *hidden, outputs = problem.widths
         layers = [keras.layers.Dense(width, problem.activation) for width in hidden]
         self.model = keras.Sequential(
@@ -56,9 +54,10 @@ class KerasFit(Contestant):
             variable.assign(value)
 
     def run_epoch(self) -> float:
+        # It takes rows as they come, or in an order of its own.
         history = self.model.fit(
-            self.inputs,
-            self.targets,
+            self.inputs.take(self.order, axis=0),
+            self.targets.take(self.order, axis=0),
             batch_size=self.problem.batch_size,
             epochs=1,
             shuffle=False,

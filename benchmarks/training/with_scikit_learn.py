@@ -24,9 +24,8 @@ class ScikitLearnContestant(Contestant):
         super().__init__(problem)
         # What may be switched off of checks is.
         sklearn.set_config(assume_finite=True, skip_parameter_validation=True)
-        inputs, targets, order = problem.data()
-        # Rows are put in order beforehand: it does not take them by their numbers.
-        self.inputs, self.targets = inputs[order], targets[order, 0]
+        self.inputs, targets, self.order = problem.data()
+        self.targets = targets[:, 0]
         rate = problem.learning_rate
         self.model: Any = MLPRegressor(
             hidden_layer_sizes=problem.widths[1:-1],
@@ -71,7 +70,7 @@ class ScikitLearnStep(ScikitLearnContestant):
     def _half_squared_error(self) -> float:
         total, size = 0.0, self.problem.batch_size
         for start in range(0, self.problem.rows, size):
-            rows = slice(start, start + size)
+            rows = self.order[start : start + size]
             self.model.partial_fit(self.inputs[rows], self.targets[rows])
             total += self.model.loss_
         return total / self.problem.steps
@@ -81,5 +80,6 @@ class ScikitLearnEpoch(ScikitLearnContestant):
     """A call of partial_fit for all batches, which it cuts itself."""
 
     def _half_squared_error(self) -> float:
-        self.model.partial_fit(self.inputs, self.targets)
+        inputs = self.inputs.take(self.order, axis=0)
+        self.model.partial_fit(inputs, self.targets.take(self.order))
         return float(self.model.loss_)

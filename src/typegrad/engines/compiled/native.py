@@ -43,7 +43,9 @@ TILE_BYTES = 768 * 1024
 CACHED_BYTES = 4 * 2**20
 """Data up to this size are taken to be in the cache; rows of larger ones are fetched ahead."""
 
-FEWEST_TILE_ROWS, MOST_TILE_ROWS = 48, 192
+FEWEST_TILE_ROWS, MOST_TILE_ROWS = 48, 64
+"""More rows go through wide layers together, whose weights come from afar; of narrow ones, few
+enough that what a step left is in the first-level cache for the next."""
 
 _SCALE = ChainBuilder("vs")
 SCALE_CHAIN: Chain = _SCALE.finish([_SCALE.link("multiply", 0, 1)])

@@ -232,8 +232,15 @@ class Worker(Code):
         with self.when(self.thread.equals(0)):
             place = self.field("losses") + step * WORD
             b.store(losses.get(), b.inttoptr(place.value, double.as_pointer()))
+        with self.when(self.field("ending").equals(UPDATE_AFTER_CHECK)):
+            self.set_factor(squares.get())
+
+    def set_factor(self, squares: Value) -> None:
+        """Put what the gradient is clipped by where the update reads it."""
+        v, b = self.v, self.builder
+        double = llvm.DOUBLE
         root = declare(self.module, "llvm.sqrt.f64", double, [double])
-        norm = b.call(root, [squares.get()])
+        norm = b.call(root, [squares])
         limit = b.bitcast(self.field("clip_norm").value, double)
         ratio = b.fdiv(limit, norm)
         is_long = b.fcmp_ordered(">", norm, limit)
