@@ -1,4 +1,4 @@
-"""How a step ends: the update after all sums, block by block, or in the tile's program."""
+"""How a step ends: the update after all sums, block by block, or in the tile's programs."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import pytest
 
 import typegrad as tg
 from typegrad.engines import CompiledEngine, EagerEngine, Engine, StepSettings, TrainingData
-from typegrad.engines.compiled import network_code, worker
+from typegrad.engines.compiled import native, network_code, worker
 from typegrad.errors import NumericalError
-from typegrad.types import Vector
+from typegrad.types import Array, Vector
 
 WIDTHS = (5, 130, 67, 1)
 """Two matrices of more than a block; rows that need padding."""
@@ -81,25 +81,62 @@ def test_all_endings_give_the_same_bits(
 
     used = endings_used(monkeypatch)
     chosen = train(None)
-    assert used == [worker.UPDATE_IN_PROGRAM]
+    assert used == [worker.UPDATE_IN_TILE]
     for ending in (worker.UPDATE_BY_BLOCKS, worker.UPDATE_AFTER_CHECK):
         assert train(ending).tobytes() == chosen.tobytes()
 
 
-@pytest.mark.parametrize("batch_size", [1, 32, 300])
-def test_threads_end_steps_otherwise_and_give_the_same_bits(
-    batch_size: int, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("batch_size", [1, 17, 33, 64, 300])
+def test_threads_share_steps_of_all_sizes(
+    batch_size: int, dtype: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """With masks, weights, and a last batch that leaves some threads without rows."""
     monkeypatch.setattr(network_code, "WORK_PER_THREAD", 1)
     used = endings_used(monkeypatch)
+    data = data_for(905, dtype)
+    weights = np.random.default_rng(6).uniform(0.5, 1.5, 905).astype(dtype)
     results = []
-    for threads in (1, 2):
+    for threads in (1, 2, 3):
+        layers = (tg.Dense(5, 130, "gelu"), tg.Dropout(0.3), tg.Dense(130, 67, "relu"))
+        network = tg.NeuralNetwork(*layers, tg.Dense(67, 1), loss=tg.MSELoss(), seed=4, dtype=dtype)
         optimizer = tg.Adam()
-        engine = CompiledEngine(network_for("float32"), optimizer, StepSettings(), threads=threads)
-        results.append(numbers_after(engine, optimizer, 900, batch_size).tobytes())
-    assert results[0] == results[1]
-    in_one_tile = worker.UPDATE_IN_PROGRAM if batch_size < 300 else worker.UPDATE_BY_BLOCKS
-    assert used == [in_one_tile, worker.UPDATE_BY_BLOCKS]
+        engine = CompiledEngine(network, optimizer, StepSettings(), threads=threads)
+        weighted = TrainingData(data.inputs, data.targets, weights)
+        steps = -(-905 // batch_size)
+        losses = engine.run_epoch(weighted, np.arange(905), batch_size, np.full(steps, 0.001))
+        numbers = [losses, network.flat.values, *optimizer.state_arrays.values()]
+        results.append([each.tobytes() for each in numbers])
+    assert results[0] == results[1] == results[2]
+    is_one_tile = batch_size <= native.MOST_TILE_ROWS
+    assert used == [worker.UPDATE_IN_TILE if is_one_tile else worker.UPDATE_BY_BLOCKS] * 3
+
+
+class Unused(tg.Layer):
+    """Has a matrix that the loss does not depend on."""
+
+    def __init__(self) -> None:
+        self.weight = tg.Parameter((80, 70), tg.initializers.Constant(0.1))
+
+    def output_features(self, in_features: int | None) -> int | None:
+        return in_features
+
+    def forward(self, x: Array, mode: tg.Mode = tg.INFERENCE) -> Array:
+        return x
+
+    def backward(self, output_grad: Array) -> Array:
+        return output_grad
+
+
+def test_a_large_matrix_without_a_gradient() -> None:
+    results = []
+    for kind in (EagerEngine, CompiledEngine):
+        network = tg.NeuralNetwork(Unused(), tg.Dense(5, 1), loss=tg.MSELoss(), seed=4)
+        engine = kind(network, tg.AdamW(weight_decay=0.1), StepSettings())
+        engine.run_epoch(data_for(30, "float32"), np.arange(30), 8, np.full(4, 0.01))
+        results.append(network.flat.values)
+    np.testing.assert_allclose(results[1], results[0], rtol=1e-5)
+    assert results[0][0] < 0.1
 
 
 def test_a_norm_is_known_before_the_update(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ from typegrad.engines.compiled.layout import PaddedParameters, aligned_zeros
 from typegrad.engines.compiled.library import KERNELS, Library
 from typegrad.engines.compiled.lowering import LoweredStep, StepLayout, StepLowering
 from typegrad.engines.compiled.memory import Constants
+from typegrad.engines.compiled.one_tile import OneTile, with_sums_last, zero_ends
 from typegrad.engines.compiled.program import (
     ABSOLUTE,
     TILE_ROWS,
@@ -24,11 +25,6 @@ from typegrad.engines.compiled.program import (
     encode,
 )
 from typegrad.engines.compiled.schedule import Layout
-from typegrad.engines.compiled.update_in_tile import (
-    UpdateInTile,
-    with_large_gradients_last,
-    zero_ends,
-)
 from typegrad.engines.compiled.updates import LoweredUpdate
 from typegrad.layers.mode import Mode
 from typegrad.tracing import Graph
@@ -94,16 +90,41 @@ class Programs:
         For a chunk's first tile, and for those after it.
     chunk
         After a chunk's last tile.
-    whole
-        For the only tile of a step, the update included; empty without one.
+    sources
+        The data.
     """
 
     step: IntArray
     first: IntArray
     following: IntArray
     chunk: IntArray
-    whole: IntArray
-    sources: tuple[Any, ...]
+    sources: Mapping[str, Any]
+
+
+class TilePrograms:
+    """Programs for steps of one tile, with the update; see `OneTile`.
+
+    Attributes
+    ----------
+    rows
+        How many of a tile's rows each thread takes.
+    table
+        For each thread, start and end of its programs for rows and for parameters.
+    """
+
+    def __init__(
+        self, rows: int, for_rows: Sequence[IntArray], for_parameters: Sequence[IntArray]
+    ) -> None:
+        self.rows = rows
+        pairs = list(zip(for_rows, for_parameters, strict=True))
+        self.table: IntArray = np.array(
+            [[_start_and_end(program) for program in pair] for pair in pairs]
+        ).reshape(-1)
+        self._kept = pairs
+
+
+def _start_and_end(program: IntArray) -> tuple[int, int]:
+    return program.ctypes.data, program.ctypes.data + program.nbytes
 
 
 class NativeStep:
@@ -144,8 +165,8 @@ class NativeStep:
         fitting = TILE_BYTES // row_bytes // 8 * 8
         self.tile_rows = min(max(fitting, FEWEST_TILE_ROWS), MOST_TILE_ROWS)
         self._places: Layout = schedule.lay_out(self.tile_rows, RESERVED)
-        self._whole_places = with_large_gradients_last(schedule).lay_out(self.tile_rows, RESERVED)
-        used_bytes = max(self._places.used_bytes, self._whole_places.used_bytes)
+        self._one_tile_places = with_sums_last(schedule).lay_out(self.tile_rows, RESERVED)
+        used_bytes = max(self._places.used_bytes, self._one_tile_places.used_bytes)
         self.workspace_bytes = -(-used_bytes // 4096) * 4096 + 4096
         self._addresses: dict[str | Chain, int] = {name: library.kernel(name) for name in KERNELS}
         chains = [SCALE_CHAIN, *schedule.chains(), *([update.chain] if update else [])]
@@ -176,18 +197,23 @@ class NativeStep:
             for is_first in (True, False)
         )
         return Programs(
-            encode(self._transposes()), first, following, encode(self._zero_ends()),
-            encode(self._whole(sources)), tuple(sources.values()),
-        )  # fmt: skip
+            encode(self._transposes()), first, following, encode(self._zero_ends()), sources
+        )
 
-    def _whole(self, sources: Mapping[str, Any]) -> list[Instruction]:
-        """Return the program for the only tile of a step, with the update."""
-        if self._update is None:
-            return []
-        places, padded = self._whole_places, self._layout.padded
+    def tile_programs(self, programs: Programs, rows: int, threads: int) -> TilePrograms:
+        """Return the programs for steps of one tile of so many rows."""
+        assert self._update is not None
+        places, padded = self._one_tile_places, self._layout.padded
         itemsize = self._layout.dtype.itemsize
-        tile = UpdateInTile(places, padded, self._update, self._addresses, itemsize)
-        return [*self._gathering(places, sources), *tile.instructions()]
+        tile = OneTile(places, padded, self._update, self._addresses, itemsize)
+        # Whole vectors of single columns, so that threads write nothing of each other's.
+        own_rows = -(-rows // threads // self._layout.lanes) * self._layout.lanes
+        gathering = self._gathering(places, programs.sources)
+        return TilePrograms(
+            own_rows,
+            [encode(tile.for_rows(gathering, thread * own_rows)) for thread in range(threads)],
+            [encode(share) for share in tile.for_parameters(threads)],
+        )
 
     def _gathering(self, places: Layout, sources: Mapping[str, Any]) -> list[Instruction]:
         """Return what fills a tile with its rows of the data."""

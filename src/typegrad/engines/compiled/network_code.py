@@ -20,6 +20,7 @@ from typegrad.engines.compiled.native import (
     SHARE,
     NativeStep,
     Programs,
+    TilePrograms,
     Vectors,
     mask_keys,
     update_program,
@@ -32,7 +33,7 @@ from typegrad.engines.compiled.worker import (
     NO_UPDATE,
     UPDATE_AFTER_CHECK,
     UPDATE_BY_BLOCKS,
-    UPDATE_IN_PROGRAM,
+    UPDATE_IN_TILE,
 )
 from typegrad.engines.planned_step import UpdateArrays, trace_update
 from typegrad.optimizers import FullBatchOptimizer, Optimizer
@@ -59,9 +60,6 @@ WORK_PER_THREAD = 2_000_000
 
 WORK_PER_CALL = 200_000_000
 """Multiply-adds between two looks at whether a stop was asked for: less than 0.1 s."""
-
-NOTHING: IntArray = np.zeros(0, np.int64)
-"""A program of no instructions."""
 
 WORK_PER_STEP, WORK_PER_PARAMETER = 5_000, 20
 """What a step and its update cost besides, in multiply-adds."""
@@ -141,11 +139,12 @@ class NetworkCode:
         self.update_problem: str | None = None
         self._update = self._lower_update(optimizer)
         self._update_program = (
-            NOTHING if self._update is None else update_program(self._update, library)
+            np.zeros(0, np.int64) if self._update is None else update_program(self._update, library)
         )
         self._steps: dict[int, NativeStep] = {}
         self._runner = Runner(library.worker)
         self._fixed: tuple[object, ...] = ()
+        self._tile: TilePrograms | None = None
         self._workspaces = self._sums = aligned_zeros(0, self._dtype)
         self._partials = np.zeros(self._padded.blocks)
         self._step_for(sys.maxsize)  # Says if it is not native.
@@ -207,7 +206,7 @@ class NetworkCode:
         step = self._step_for(steps.rows_per_step)
         work = self._work(step, steps.rows_per_step)
         threads = max(1, min(threads, work // WORK_PER_THREAD))
-        ending = self._ending(step, steps.rows_per_step, threads) if with_update else NO_UPDATE
+        ending = self._ending(step, steps.rows_per_step) if with_update else NO_UPDATE
         kept = self._set_job(step, steps, losses, threads, ending)
         at_a_time = max(1, WORK_PER_CALL // work)
         done, total = 0, len(steps.rates)
@@ -223,13 +222,11 @@ class NetworkCode:
         parameters = WORK_PER_PARAMETER * self._padded.loss_start
         return WORK_PER_STEP + parameters + step.lowered.multiply_adds * rows
 
-    def _ending(self, step: NativeStep, rows: int, threads: int) -> int:
+    def _ending(self, step: NativeStep, rows: int) -> int:
         """Return how each step ends; the bits are the same for all ways."""
         if self._settings.clip_norm is not None:
             return UPDATE_AFTER_CHECK
-        is_one_tile = self._chunk_count(step, rows) == 1 and rows <= step.tile_rows
-        # With several threads, the update is shared.
-        return UPDATE_IN_PROGRAM if is_one_tile and threads == 1 else UPDATE_BY_BLOCKS
+        return UPDATE_IN_TILE if rows <= step.tile_rows else UPDATE_BY_BLOCKS
 
     def _set_job(
         self, step: NativeStep, steps: Steps, losses: Vector, threads: int, ending: int
@@ -238,10 +235,16 @@ class NetworkCode:
         programs = step.programs(steps.data)
         fixed = (step, programs, steps.rows_per_step, threads, ending)
         if self._fixed != fixed:
-            self._reserve(step, self._chunk_count(step, steps.rows_per_step), threads)
+            chunks = self._chunk_count(step, steps.rows_per_step, ending)
+            self._reserve(step, chunks, threads)
             self._runner.set(self._fixed_fields(step, programs, steps.rows_per_step, ending))
+            if ending == UPDATE_IN_TILE:
+                self._tile = step.tile_programs(programs, steps.rows_per_step, threads)
+                table = self._tile.table.ctypes.data
+                self._runner.set({"own_rows": self._tile.rows, "tile_programs": table})
             self._fixed = fixed
         last_rows = len(steps.order) - (len(steps.rates) - 1) * steps.rows_per_step
+        last_rows = min(last_rows, steps.rows_per_step)
         order = np.ascontiguousarray(steps.order, np.int64)
         scalars = self._scalars(steps)
         numbers = range(steps.first, steps.first + len(steps.rates))
@@ -250,7 +253,7 @@ class NetworkCode:
             {
                 "order": order.ctypes.data,
                 "total_rows": len(order),
-                "last_chunks": self._chunk_count(step, min(last_rows, steps.rows_per_step)),
+                "last_chunks": self._chunk_count(step, last_rows, ending),
                 "scalars": scalars.ctypes.data,
                 "scalar_bytes": scalars.strides[0],
                 "keys": keys.ctypes.data,
@@ -269,7 +272,7 @@ class NetworkCode:
             "ending": ending,
             "rows_per_step": rows_per_step,
             "tile_rows": step.tile_rows,
-            "chunks": self._chunk_count(step, rows_per_step),
+            "chunks": self._chunk_count(step, rows_per_step, ending),
             "workspaces": self._workspaces.ctypes.data,
             "workspace_bytes": step.workspace_bytes,
             "sums": self._sums.ctypes.data,
@@ -283,18 +286,18 @@ class NetworkCode:
             "factor_offset": FACTOR,
             "clip_norm": double_bits(self._settings.clip_norm or np.inf),
         }
-        is_whole = ending == UPDATE_IN_PROGRAM
         for name, program in (
-            ("step", programs.step), ("first", programs.whole if is_whole else programs.first),
-            ("next", programs.following), ("chunk", NOTHING if is_whole else programs.chunk),
-            ("update", self._update_program),
+            ("step", programs.step), ("first", programs.first), ("next", programs.following),
+            ("chunk", programs.chunk), ("update", self._update_program),
         ):  # fmt: skip
             fields[f"{name}_program"] = program.ctypes.data
             fields[f"{name}_end"] = program.ctypes.data + program.nbytes
         return fields
 
-    def _chunk_count(self, step: NativeStep, rows: int) -> int:
+    def _chunk_count(self, step: NativeStep, rows: int, ending: int) -> int:
         """Return how many parts a batch is summed in: whatever the threads, so are the bits."""
+        if ending == UPDATE_IN_TILE:
+            return 1
         chunks = rows // ROWS_PER_CHUNK
         if step.lowered.multiply_adds >= HEAVY_ROW:
             chunks = max(chunks, min(rows // ROWS_PER_SMALL_CHUNK, MOST_SMALL_CHUNKS))

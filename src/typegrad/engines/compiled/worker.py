@@ -36,6 +36,9 @@ _FIELDS = (
     # Programs: start and end of each.
     "step_program", "step_end", "first_program", "first_end", "next_program", "next_end",
     "chunk_program", "chunk_end", "update_program", "update_end",
+    # Where the step is one tile: rows of a thread; each thread's programs for rows and for
+    # parameters, start and end.
+    "own_rows", "tile_programs",
     # Memory: of threads, of chunks but the first, of the gradient, which is the first's.
     "workspaces", "workspace_bytes", "sums", "gradient", "sum_bytes", "loss_offset",
     # The gradient in blocks of so many bytes, and a sum of squares for each.
@@ -59,14 +62,14 @@ JOB: Mapping[str, int] = {
 
 JOB_WORDS = max(JOB.values()) + _LINE
 
-NO_UPDATE, UPDATE_AFTER_CHECK, UPDATE_BY_BLOCKS, UPDATE_IN_PROGRAM = range(4)
+NO_UPDATE, UPDATE_AFTER_CHECK, UPDATE_BY_BLOCKS, UPDATE_IN_TILE = range(4)
 """Endings of a step, once its chunks have their gradients.
 
 =====================  =====================================================================
 `NO_UPDATE`            the gradient is summed and checked
 `UPDATE_AFTER_CHECK`   so it is before the update, which needs the gradient's norm
 `UPDATE_BY_BLOCKS`     each block is summed and used at once, while it is in cache
-`UPDATE_IN_PROGRAM`    nothing is left to do: the tile's program had the update in it
+`UPDATE_IN_TILE`       the step is one tile, whose programs have the update in them
 =====================  =====================================================================
 
 In the last two, and where the update itself makes a number that is not finite, that is found when
@@ -92,7 +95,10 @@ class Worker(Code):
         self.v = Vectors(self, bits, lanes)
         self.job, self.thread, self.threads = self.arguments
         self.frame = self.memory(FRAME_FIELDS)
-        self.workspace = self.field("workspaces") + self.thread * self.field("workspace_bytes")
+        # Of a step of one tile, all threads work on the same memory.
+        is_shared = self.field("ending").equals(UPDATE_IN_TILE)
+        shift = self.thread * self.field("workspace_bytes")
+        self.workspace = self.field("workspaces") + self.integer(0).choose(is_shared, shift)
 
     def field(self, name: str) -> Int:
         """Return an integer of the job."""
@@ -118,9 +124,14 @@ class Worker(Code):
             taken = step - first
             self.run("step")
             self.wait(taken)
-            self.run_chunks(begin, rows, chunks)
-            self.wait(taken)
             ending = self.field("ending")
+            in_tile = ending.equals(UPDATE_IN_TILE)
+            with self.builder.if_else(in_tile) as (then, otherwise):
+                with then:
+                    self.run_tile(begin, rows, taken)
+                with otherwise:
+                    self.run_chunks(begin, rows, chunks)
+            self.wait(taken)
             with self.when(ending <= UPDATE_AFTER_CHECK):
                 self.sum_blocks(chunks)
                 self.wait(taken)
@@ -152,12 +163,37 @@ class Worker(Code):
             with self.when(aborted.differs(0)):
                 self.leave(taken)
 
-    def run_chunks(self, begin: Int, rows: Int, chunks: Int) -> None:
-        """Run the thread's share of the batch's chunks, tile by tile."""
-        v, frame = self.v, self.frame
+    def set_share(self, rows: Int) -> None:
+        """Put 1 / rows where the tile's program reads it."""
+        v = self.v
         one = llvm.ir.Constant(v.element, 1.0)
         share = self.builder.fdiv(one, self.builder.sitofp(rows.value, v.element))
         v.store_one(share, self.workspace + self.field("share_offset"))
+
+    def set_rows(self, begin: Int, first: Int, count: Int) -> None:
+        """Say which of the batch's rows come next; the batch begins at a place of the order."""
+        self.write(self.frame, count, ROWS)
+        self.write(self.frame, first, FIRST_ROW)
+        self.write(self.frame, self.field("order") + (begin + first) * WORD, ORDER)
+
+    def run_tile(self, begin: Int, rows: Int, taken: Int) -> None:
+        """Run the thread's share of a batch of one tile: of its rows, then of the parameters."""
+        self.set_share(rows)
+        self.write(self.frame, self.field("gradient"), SUMS)
+        programs = self.field("tile_programs") + self.thread * (4 * WORD)
+        first = self.thread * self.field("own_rows")
+        count = (rows - first).min(self.field("own_rows"))
+        with self.when(count > 0):
+            self.set_rows(begin, first, count)
+            self.run_between(self.read(programs, 0), self.read(programs, 1))
+        self.wait(taken)
+        self.write(self.frame, rows, ROWS)
+        self.run_between(self.read(programs, 2), self.read(programs, 3))
+
+    def run_chunks(self, begin: Int, rows: Int, chunks: Int) -> None:
+        """Run the thread's share of the batch's chunks, tile by tile."""
+        frame = self.frame
+        self.set_share(rows)
         chunk = self.variable(self.thread)
         with self.repeat_while(lambda: chunk.get() < chunks):
             number = chunk.get()
@@ -169,9 +205,7 @@ class Worker(Code):
             with self.repeat_while(partial(_is_before, place, last)):
                 start = place.get()
                 count = (last - start).min(self.field("tile_rows"))
-                self.write(frame, count, ROWS)
-                self.write(frame, start, FIRST_ROW)
-                self.write(frame, self.field("order") + (begin + start) * WORD, ORDER)
+                self.set_rows(begin, start, count)
                 # The first tile's sums need no zeros to begin with.
                 is_first = start.equals(first)
                 program = self.field("first_program").choose(is_first, self.field("next_program"))
@@ -226,7 +260,7 @@ class Worker(Code):
         with self.when(is_bad):
             with self.when(self.thread.equals(0)):
                 self.write_shared(self.job, 1, JOB["failed"])
-                with self.when(self.field("ending").equals(UPDATE_IN_PROGRAM)):
+                with self.when(self.field("ending").equals(UPDATE_IN_TILE)):
                     self.write_shared(self.job, 1, JOB["spoiled"])
             self.leave(step - first)
         with self.when(self.thread.equals(0)):
