@@ -108,7 +108,7 @@ def test_threads_share_steps_of_all_sizes(
         numbers = [losses, network.flat.values, *optimizer.state_arrays.values()]
         results.append([each.tobytes() for each in numbers])
     assert results[0] == results[1] == results[2]
-    is_one_tile = batch_size <= native.MOST_TILE_ROWS
+    is_one_tile = batch_size <= native.NARROW_TILE_ROWS
     assert used == [worker.UPDATE_IN_TILE if is_one_tile else worker.UPDATE_BY_BLOCKS] * 3
 
 

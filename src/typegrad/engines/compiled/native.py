@@ -33,15 +33,15 @@ from typegrad.types import IntArray, Vector
 SHARE, FACTOR, RESERVED = 0, 64, 128
 """Where a workspace has 1 / rows and the factor of clipping; bytes before its buffers."""
 
-TILE_BYTES = 768 * 1024
-"""What a tile's activations may take: most of them stay in a core's second-level cache."""
-
 CACHED_BYTES = 4 * 2**20
 """Data up to this size are taken to be in the cache; rows of larger ones are fetched ahead."""
 
-FEWEST_TILE_ROWS, MOST_TILE_ROWS = 48, 64
-"""More rows go through wide layers together, whose weights come from afar; of narrow ones, few
-enough that what a step left is in the first-level cache for the next."""
+NARROW_ROW = 2048
+"""Bytes that a row's activations take up to which a network counts as narrow."""
+
+NARROW_TILE_ROWS, WIDE_TILE_ROWS = 64, 128
+"""Of narrow networks, few enough rows that what a step left is near for the next; through wide
+ones more rows go together, as their weights come from afar."""
 
 _SCALE = ChainBuilder("vs")
 SCALE_CHAIN: Chain = _SCALE.finish([_SCALE.link("multiply", 0, 1)])
@@ -161,9 +161,8 @@ class NativeStep:
         self._constants = Constants(layout.dtype, layout.lanes)
         self.lowered: LoweredStep = StepLowering(graph, layout, self._constants).run()
         schedule = self.lowered.schedule
-        row_bytes = max(schedule.lay_out(64, 0).used_bytes // 64, 1)
-        fitting = TILE_BYTES // row_bytes // 8 * 8
-        self.tile_rows = min(max(fitting, FEWEST_TILE_ROWS), MOST_TILE_ROWS)
+        row_bytes = schedule.lay_out(NARROW_TILE_ROWS, 0).used_bytes // NARROW_TILE_ROWS
+        self.tile_rows = NARROW_TILE_ROWS if row_bytes <= NARROW_ROW else WIDE_TILE_ROWS
         self._places: Layout = schedule.lay_out(self.tile_rows, RESERVED)
         self._one_tile_places = with_sums_last(schedule).lay_out(self.tile_rows, RESERVED)
         used_bytes = max(self._places.used_bytes, self._one_tile_places.used_bytes)
