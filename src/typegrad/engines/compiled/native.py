@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -35,6 +35,9 @@ SHARE, FACTOR, RESERVED = 0, 64, 128
 
 CACHED_BYTES = 4 * 2**20
 """Data up to this size are taken to be in the cache; rows of larger ones are fetched ahead."""
+
+FETCHES = 8
+"""Parts in which a tile's rows are fetched, between its steps."""
 
 NARROW_ROW = 2048
 """Bytes that a row's activations take up to which a network counts as narrow."""
@@ -190,10 +193,11 @@ class NativeStep:
             for name in self.lowered.sources
             if (array := arrays[name]) is not None
         }
-        gathering = self._gathering(self._places, sources)
+        gathering, fetching = self._gathering(self._places, sources), self._fetching(sources)
         first, following = (
-            encode([*gathering, *self._places.instructions(self._addresses, first_tile=is_first)])
+            encode(interleaved([*gathering, *rest], fetching))
             for is_first in (True, False)
+            for rest in [self._places.instructions(self._addresses, first_tile=is_first)]
         )
         return Programs(
             encode(self._transposes()), first, following, encode(self._zero_ends()), sources
@@ -208,9 +212,11 @@ class NativeStep:
         # Whole vectors of single columns, so that threads write nothing of each other's.
         own_rows = -(-rows // threads // self._layout.lanes) * self._layout.lanes
         gathering = self._gathering(places, programs.sources)
+        fetching = self._fetching(programs.sources)
+        for_rows = [tile.for_rows(gathering, thread * own_rows) for thread in range(threads)]
         return TilePrograms(
             own_rows,
-            [encode(tile.for_rows(gathering, thread * own_rows)) for thread in range(threads)],
+            [encode(interleaved(each, fetching)) for each in for_rows],
             [encode(share) for share in tile.for_parameters(threads)],
         )
 
@@ -222,11 +228,18 @@ class NativeStep:
             rows = sources.get(name)
             if rows is not None:
                 gathering.append(self._read("gather", rows, target))
-                if rows.nbytes > CACHED_BYTES:
-                    gathering.append(self._read("prefetch", rows))
             if name == "weights":
                 gathering.append(self._weigh(target, rows is not None))
         return gathering
+
+    def _fetching(self, sources: Mapping[str, Any]) -> list[Instruction]:
+        """Return what has the rows of the next tile brought nearer, part by part."""
+        return [
+            replace(self._read("prefetch", rows), numbers=(part, FETCHES))
+            for part in range(FETCHES)
+            for rows in sources.values()
+            if rows.nbytes > CACHED_BYTES
+        ]
 
     def _read(self, kernel: str, rows: Any, *targets: Operand) -> Instruction:
         """Call a kernel that reads the data's rows of a tile."""
@@ -259,6 +272,18 @@ class NativeStep:
                 self._addresses["zero_ends"], part, 0, part.rows, self._layout.dtype.itemsize
             )
         ]
+
+
+def interleaved(
+    instructions: Sequence[Instruction], others: Sequence[Instruction]
+) -> list[Instruction]:
+    """Spread other instructions evenly among some, after the first of them."""
+    joined: list[Instruction] = []
+    for number, instruction in enumerate(instructions, 1):
+        joined.append(instruction)
+        done = len(joined) - number
+        joined += others[done : len(others) * number // len(instructions)]
+    return joined
 
 
 def update_program(update: LoweredUpdate, library: Library) -> IntArray:

@@ -46,15 +46,18 @@ def emit_gather(module: Any, name: str, bits: int, lanes: int) -> None:
 
 
 def emit_prefetch(module: Any, name: str, bits: int, lanes: int) -> None:
-    """Have the data's rows for the tile after this one brought nearer; operand: the data.
+    """Have some of the data's rows for the tile after this one brought nearer; operand: the data.
 
-    Rows in random order are each waited for, if they come from memory.
+    Rows in random order are each waited for, if they come from memory. The numbers are which
+    part of the rows it is, and of how many: a core waits, too, when it has asked for many at once.
     """
     code = Kernel(module, name, bits, lanes)
     data, data_row = code.operand(0)
-    first = code.read(code.frame, ORDER) + code.rows * WORD
-    last = (first + code.rows * WORD).min(code.read(code.frame, ORDER_END))
-    with code.loop(last, WORD, first) as place:
+    part, parts = code.number(1), code.number(1, 1)
+    begin = code.read(code.frame, ORDER) + code.rows * WORD
+    first = begin + code.rows * part // parts * WORD
+    last = begin + code.rows * (part + 1) // parts * WORD
+    with code.loop(last.min(code.read(code.frame, ORDER_END)), WORD, first) as place:
         row = data + code.read(place) * data_row
         with code.loop(data_row, CACHE_LINE) as line:
             code.v.prefetch(row + line)
