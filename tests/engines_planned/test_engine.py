@@ -375,17 +375,6 @@ def test_an_optimizer_of_ones_own() -> None:
     same_on_both(run)
 
 
-def test_large_vectors_are_updated_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("typegrad.engines.planned._CHUNK", 7)
-
-    def run(kind: type[EagerEngine]) -> tuple[Any, ...]:
-        network, optimizer = network_of(tg.Dense(4, 5), tg.Dense(5, 1)), tg.AdamW(weight_decay=0.3)
-        train(kind(network, optimizer, StepSettings()), random_data())
-        return network.flat.values, *optimizer.state.values()
-
-    same_on_both(run)
-
-
 def test_a_result_whose_shape_depends_on_values() -> None:
     class Keep(tg.Layer):
         def output_features(self, in_features: int | None) -> int | None:

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from typegrad.engines.planned_blocks import Blocks, lie_apart
+from typegrad.engines.planned_layout import dense_strides, row_major, same_shape
 from typegrad.engines.planned_memory import Arena, Block, Liveness, direct_targets
 from typegrad.engines.planned_plan import (
     CopiedResult,
@@ -18,6 +20,7 @@ from typegrad.engines.planned_plan import (
     ScalarSlots,
     Step,
 )
+from typegrad.engines.planned_runs import LONGEST_WHOLE, Run, split_into_runs
 from typegrad.engines.planned_step import Uniform
 from typegrad.tracing import Call, Graph, Leaf, Node, primitives
 from typegrad.tracing.graph import operands, substitute
@@ -33,12 +36,15 @@ _IN_PLACE = frozenset(
     }
 )  # fmt: skip
 
+_EXTREMA = (np.maximum, np.minimum)
+
 # What x ** exponent calls for these exponents.
 _POWERS = {2: np.square, 0.5: np.sqrt, 1: np.positive, -1: np.reciprocal}
 
 
 def plan(graph: Graph, arena: Arena, scalars: ScalarSlots | None = None) -> Plan:
     """Lay out memory for a graph and bind its calls."""
+    arena.reset()
     return _Planner(graph, arena, scalars or ScalarSlots()).plan()
 
 
@@ -54,18 +60,50 @@ class _Planner:
         self.scalars = scalars
 
     def plan(self) -> Plan:
-        self.arena.reset()
         inputs = {}
         for leaf in self.graph.leaves():
             if leaf.kind == "input":
                 inputs[leaf.name] = self.allocate(leaf)
             elif leaf.kind != "scalar":
                 self.arrays[id(leaf)] = leaf.array
-        for place, call in enumerate(self.graph.calls):
-            self.bind(place, call)
+        for run in split_into_runs(self.graph):
+            self.bind_run(run)
         self.write_updates()
         outputs = {name: self.arrays[id(node)] for name, node in self.graph.outputs.items()}
         return Plan(self.steps, inputs, outputs, self.scalars)
+
+    # Runs.
+
+    def bind_run(self, run: Run) -> None:
+        if run.is_long and self.in_blocks(run):
+            return
+        for place, call in enumerate(run.calls, run.start):
+            self.bind(place, call)
+
+    def in_blocks(self, run: Run) -> bool:
+        """Bind a run's calls block by block; return False if its arrays do not allow it."""
+        places = range(run.start, run.start + len(run.calls))
+        last = [
+            (place, call)
+            for place, call in zip(places, run.calls, strict=True)
+            if self.live.last_use(call) >= places.stop
+        ]
+        targets = [self.targets[id(call)] for _, call in last if id(call) in self.targets]
+        if not lie_apart([*(self.value(node) for node in run.operands()), *targets]):
+            return False
+        results = [(call, self.output(place, call)) for place, call in last]
+        self.steps += Blocks(run, self.arrays, results).steps(self.bind_block)
+        for place, call in zip(places, run.calls, strict=True):
+            self.release(place, call)
+        return True
+
+    def bind_block(self, graph: Graph) -> list[Step]:
+        """Bind the calls of one block, whose intermediate results the next blocks overwrite."""
+        planner = _Planner(graph, self.arena, self.scalars)
+        steps = planner.plan().steps
+        for block in planner.blocks.values():
+            self.arena.give(block)
+        return steps
 
     # Memory.
 
@@ -81,7 +119,7 @@ class _Planner:
         """Return memory for one call; give the block back after it."""
         dtype = np.dtype(dtype)
         block = self.arena.take(math.prod(shape) * dtype.itemsize)
-        return block.array(shape, dtype, _row_major(shape)), block
+        return block.array(shape, dtype, row_major(shape)), block
 
     def output(self, place: int, call: Call) -> AnyArray:
         """Return the array that a call writes."""
@@ -116,7 +154,7 @@ class _Planner:
             same = (node.shape, node.dtype) == (call.shape, call.dtype)
             if block is None or not same or self.live.last_use(node) != place:
                 continue
-            if self.arrays[id(node)].strides == _dense(call):
+            if self.arrays[id(node)].strides == dense_strides(call):
                 return node
         return None
 
@@ -207,21 +245,43 @@ class _Planner:
             self.any_function(place, call)
             return
         arguments, blocks = self.ufunc_arguments(ufunc, given)
-        arguments = [_same_shape(argument, call.shape) for argument in arguments]
-        spread = None if id(call) in self.targets else _spread_operand(ufunc, arguments, call)
+        arguments = [same_shape(argument, call.shape) for argument in arguments]
+        spread = _spread_operand(ufunc, arguments, call)
         if spread is None:
             out = self.output(place, call)
         else:
             # Spreading it first costs less than NumPy's buffered broadcasting, which allocates.
-            out = self.allocate(call)
-            self.steps.append(partial(np.copyto, out, arguments[spread]))
-            arguments[spread] = out
-        if ufunc in (np.maximum, np.minimum):  # whose third position NumPy wants left alone
+            out = self.spread(place, call, arguments, spread, blocks)
+        if ufunc in _EXTREMA:  # whose third position NumPy wants left alone
+            arguments = [
+                self.filled(each, out) if _is_literal(node) else each
+                for each, node in zip(arguments, given, strict=True)
+            ]
             self.steps.append(partial(ufunc, *arguments, out=out))
         else:
             self.steps.append(partial(ufunc, *arguments, out))
         for block in blocks:
             self.arena.give(block)
+
+    def spread(
+        self, place: int, call: Call, arguments: list[Any], index: int, blocks: list[Block]
+    ) -> AnyArray:
+        """Broadcast one argument to where the result will be, or else to memory for the call."""
+        if id(call) in self.targets:
+            out = self.output(place, call)
+            whole, block = self.scratch(call.shape, call.dtype)
+            blocks.append(block)
+        else:
+            out = whole = self.allocate(call)
+        self.steps.append(partial(np.copyto, whole, arguments[index]))
+        arguments[index] = whole
+        return out
+
+    def filled(self, argument: AnyArray, out: AnyArray) -> AnyArray:
+        """Return an array full of a number: extrema are slow with the number, by a factor of 3."""
+        if argument.ndim > 0 or out.size == 1 or out.nbytes > LONGEST_WHOLE:
+            return argument
+        return self.arena.filled(argument, out.size).reshape(out.shape)
 
     def ufunc_arguments(
         self, ufunc: np.ufunc, given: tuple[Any, ...]
@@ -403,13 +463,10 @@ def _dtype_or_kind(argument: Any) -> Any:
     return argument.dtype if isinstance(argument, Node) else type(argument)
 
 
-def _same_shape(argument: Any, shape: Shape) -> Any:
-    """Broadcast by a view where axes have length one: that costs NumPy less."""
-    if argument.size == 1 and argument.ndim > 0:
-        return argument.reshape(())
-    if argument.shape == shape or argument.size != math.prod(shape):
-        return argument
-    return argument.reshape(shape) if argument.flags.c_contiguous else argument
+def _is_literal(argument: Any) -> bool:
+    return not isinstance(argument, Node) or (
+        isinstance(argument, Leaf) and argument.kind == "literal"
+    )
 
 
 def _spread_operand(ufunc: np.ufunc, arguments: list[Any], call: Call) -> int | None:
@@ -420,22 +477,3 @@ def _spread_operand(ufunc: np.ufunc, arguments: list[Any], call: Call) -> int | 
         return None
     spread = [place for place, part in enumerate(arguments) if part.shape != call.shape]
     return spread[0] if len(spread) == 1 and arguments[spread[0]].size > 1 else None
-
-
-def _dense(node: Node) -> tuple[int, ...]:
-    """Strides that an array of this node's shape and axis order has without gaps."""
-    strides = [0] * len(node.shape)
-    step = node.dtype.itemsize
-    for axis in sorted(range(len(node.shape)), key=lambda axis: node.strides[axis]):
-        strides[axis] = step
-        step *= node.shape[axis]
-    return tuple(strides)
-
-
-def _row_major(shape: Shape) -> tuple[int, ...]:
-    strides = []
-    step = 1
-    for length in reversed(shape):
-        strides.append(step)
-        step *= length
-    return tuple(reversed(strides))
