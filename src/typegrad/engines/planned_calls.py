@@ -22,6 +22,7 @@ from typegrad.engines.planned_plan import (
 )
 from typegrad.engines.planned_runs import LONGEST_WHOLE, Run, split_into_runs
 from typegrad.engines.planned_step import Uniform
+from typegrad.operations.linear import is_faster_transposed, times_transposed
 from typegrad.tracing import Call, Graph, Leaf, Node, primitives
 from typegrad.tracing.graph import operands, substitute
 from typegrad.tracing.primitives import Guard, Opaque, Ufunc
@@ -315,7 +316,20 @@ class _Planner:
 
     def matmul(self, place: int, call: Call) -> None:
         left, right = self.arguments(call)
+        self.product(left, right, self.output(place, call))
+
+    def times_transposed(self, place: int, call: Call) -> None:
+        x, weight = self.arguments(call)
         out = self.output(place, call)
+        if not is_faster_transposed(x, weight):
+            self.product(x, weight.T, out)
+            return
+        turned, block = self.scratch(call.shape[::-1], call.dtype)
+        self.product(weight, x.T, turned)
+        self.steps.append(partial(np.copyto, out, turned.T))
+        self.arena.give(block)
+
+    def product(self, left: AnyArray, right: AnyArray, out: AnyArray) -> None:
         matrices = left.ndim == right.ndim == 2 and left.dtype == right.dtype == out.dtype
         # Both call the same BLAS routine, but for the product of two numbers; the method is faster.
         if matrices and out.flags.c_contiguous and max(*left.shape, *right.shape) > 1:
@@ -440,6 +454,7 @@ _LOWERINGS: Mapping[Any, Any] = {
     primitives.zero_gradient: _Planner.fill,
     primitives.setitem: _Planner.setitem,
     primitives.add_at: _Planner.add_at,
+    times_transposed: _Planner.times_transposed,
     np.reshape: _Planner.reshape,
     np.concatenate: _Planner.concatenate,
 }
