@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from typegrad.engines.planned_blocks import Blocks, lie_apart
+from typegrad.engines.planned_choice import BITS, choose_by_bits
 from typegrad.engines.planned_layout import dense_strides, row_major, same_shape
 from typegrad.engines.planned_memory import Arena, Block, Liveness, direct_targets
 from typegrad.engines.planned_plan import (
@@ -20,7 +21,7 @@ from typegrad.engines.planned_plan import (
     ScalarSlots,
     Step,
 )
-from typegrad.engines.planned_runs import LONGEST_WHOLE, Run, split_into_runs
+from typegrad.engines.planned_runs import LONGEST_WHOLE, Run, is_plain_clip, split_into_runs
 from typegrad.engines.planned_step import Uniform
 from typegrad.operations.linear import is_faster_transposed, times_transposed
 from typegrad.tracing import Call, Graph, Leaf, Node, primitives
@@ -36,6 +37,8 @@ _IN_PLACE = frozenset(
         np.square, np.maximum, np.minimum, np.reciprocal, np.sign,
     }
 )  # fmt: skip
+
+_IN_PLACE_CALLS = frozenset({*map(Ufunc, _IN_PLACE), np.clip})
 
 _EXTREMA = (np.maximum, np.minimum)
 
@@ -128,12 +131,7 @@ class _Planner:
         if target is not None:
             self.arrays[id(call)] = target
             return target
-        function = call.function
-        if (
-            isinstance(function, Ufunc)
-            and function.ufunc in _IN_PLACE
-            and function.method == "__call__"
-        ):
+        if call.function in _IN_PLACE_CALLS:
             operand = self.dying(place, call, operands(call))
             if operand is not None:
                 return self.take_over(operand, call)
@@ -343,33 +341,30 @@ class _Planner:
         out = self.output(place, call)
         plain = condition.dtype == np.bool_ and condition.shape == call.shape
         plain = plain and all(array.dtype == out.dtype for array in arrays[1:])
-        if plain and out.flags.c_contiguous and call.dtype in _BITS:
+        if plain and out.flags.c_contiguous and call.dtype in BITS:
             self.select(arrays, out)
         else:
             self.steps.append(partial(np.copyto, out, arrays[2]))
             self.steps.append(partial(np.copyto, out, arrays[1], where=arrays[0]))
 
+    def clip(self, place: int, call: Call) -> None:
+        if not is_plain_clip(call):
+            self.any_function(place, call)
+            return
+        x, *limits = self.arguments(call)
+        numbers = [None if limit is None else np.asarray(limit, x.dtype) for limit in limits]
+        # The method costs less than the function; the ufunc that both call is not public.
+        self.steps.append(partial(np.ndarray.clip, x, *numbers, self.output(place, call)))
+
     def number_like(self, argument: Any, dtype: np.dtype[Any]) -> Any:
         return self.value(argument) if isinstance(argument, Node) else np.asarray(argument, dtype)
 
     def select(self, arrays: list[Any], out: AnyArray) -> None:
-        """Choose by bits: other ^ ((chosen ^ other) & mask), without a branch on each element."""
-        condition, chosen, other = arrays
-        bits = _BITS[out.dtype]
-        mask, block = self.scratch(out.shape, bits)
-        self.steps.append(partial(np.copyto, mask, condition))
-        self.steps.append(partial(np.negative, mask, mask))  # 1 becomes all ones
-        chosen, other = chosen.view(bits), other.view(bits)
-        target = out.view(bits)
-        if other.ndim == 0 and not other:
-            self.steps.append(partial(np.bitwise_and, chosen, mask, target))
-        else:
-            difference, second = self.scratch(out.shape, bits)
-            self.steps.append(partial(np.bitwise_xor, chosen, other, difference))
-            self.steps.append(partial(np.bitwise_and, difference, mask, difference))
-            self.steps.append(partial(np.bitwise_xor, difference, other, target))
-            self.arena.give(second)
-        self.arena.give(block)
+        mask, first = self.scratch(out.shape, BITS[out.dtype])
+        difference, second = self.scratch(out.shape, BITS[out.dtype])
+        self.steps += choose_by_bits(arrays, out, mask, difference)
+        self.arena.give(first)
+        self.arena.give(second)
 
     def astype(self, place: int, call: Call) -> None:
         (x,) = [self.value(node) for node in operands(call)]
@@ -443,9 +438,6 @@ class _Planner:
             self.steps.append(partial(np.copyto, target, source))
 
 
-_BITS: Mapping[Any, Any] = {np.dtype(np.float32): np.int32, np.dtype(np.float64): np.int64}
-"""Integers of the same size as floating-point numbers."""
-
 _LOWERINGS: Mapping[Any, Any] = {
     primitives.where: _Planner.where,
     primitives.astype: _Planner.astype,
@@ -454,6 +446,7 @@ _LOWERINGS: Mapping[Any, Any] = {
     primitives.zero_gradient: _Planner.fill,
     primitives.setitem: _Planner.setitem,
     primitives.add_at: _Planner.add_at,
+    np.clip: _Planner.clip,
     times_transposed: _Planner.times_transposed,
     np.reshape: _Planner.reshape,
     np.concatenate: _Planner.concatenate,

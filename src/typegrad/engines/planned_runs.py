@@ -108,7 +108,16 @@ def _is_elementwise(call: Call) -> bool:
     function = call.function
     if isinstance(function, Ufunc):
         return function.method == "__call__" and function.ufunc in _ELEMENTWISE
-    return function in (primitives.where, primitives.astype)
+    return function in (primitives.where, primitives.astype) or is_plain_clip(call)
+
+
+def is_plain_clip(call: Call) -> bool:
+    """Whether a call is np.clip of an array between two numbers, or one of them."""
+    if call.function is not np.clip or call.keywords or len(call.arguments) != 3:
+        return False
+    x, *limits = call.arguments
+    numbers = all(limit is None or isinstance(limit, int | float) for limit in limits)
+    return isinstance(x, Node) and x.dtype == call.dtype and call.dtype.kind == "f" and numbers
 
 
 def _is_scalar(node: Node) -> bool:

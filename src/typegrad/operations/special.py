@@ -76,7 +76,7 @@ class Erf(ElementwiseOperation):
             size = np.minimum(np.abs(x), _SINGLE_END)
             square = size * size
             value = x * _polynomial(_P, square) / _polynomial(_Q, square)
-            return np.minimum(np.maximum(value, -1.0), 1.0)
+            return np.clip(value, -1.0, 1.0)
         # Beyond 6 the result is 1 to the last bit of float64.
         size = np.minimum(np.abs(x), 6.0)
         square = size * size
@@ -107,7 +107,7 @@ class NormalCDF(ElementwiseOperation):
             size = np.minimum(np.abs(x), math.sqrt(2.0) * _SINGLE_END)
             square = size * size
             value = x * _polynomial(_CDF_P, square) / _polynomial(_CDF_Q, square) + 0.5
-            return np.minimum(np.maximum(value, 0.0), 1.0)
+            return np.clip(value, 0.0, 1.0)
         return 0.5 * (1.0 + erf(x * math.sqrt(0.5)))
 
     def input_grad(self, output_grad: Array, x: Array, y: Array) -> Array:
