@@ -187,10 +187,15 @@ class PlannedEngine(EagerEngine):
         optimizer.count_step()
 
     def _update_for(self, optimizer: Optimizer, rate: float) -> Plan | None:
-        if self._update_plan is None or not self._update_plan.fits(optimizer):
+        found = self._update_plan
+        if found is None or not found.fits(optimizer):
             optimizer.prepare(self.network.flat.values)
-            self._update_plan = _UpdatePlan(optimizer.state, self._plan_update(optimizer, rate))
-        return self._update_plan.plan
+            if found is None or found.state.keys() != optimizer.state_arrays.keys():
+                found = _UpdatePlan(optimizer.state, self._plan_update(optimizer, rate))
+                self._update_plan = found
+            else:  # it was reset, or loaded
+                optimizer.move_state(found.state)
+        return found.plan
 
     def _plan_update(self, optimizer: Optimizer, rate: float) -> Plan | None:
         flat = self.network.flat
