@@ -375,13 +375,30 @@ def test_an_optimizer_of_ones_own() -> None:
     same_on_both(run)
 
 
-def test_large_vectors_are_updated_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("typegrad.engines.planned._CHUNK", 7)
+def test_the_plan_of_an_update_outlives_the_optimizers_state(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    optimizer = tg.Adam()
+    engine = PlannedEngine(network_of(tg.Dense(4, 1)), optimizer, StepSettings())
+    train(engine, random_data())
+    before = optimizer.state["mean"]
+    monkeypatch.setattr("typegrad.engines.planned.trace_update", None)
+    optimizer.reset()
+    train(engine, random_data())
+    assert optimizer.state["mean"] is before
+    optimizer.load_state_dict(optimizer.state_dict())
+    train(engine, random_data())
+    assert optimizer.state["mean"] is before
 
+
+def test_reset() -> None:
     def run(kind: type[EagerEngine]) -> tuple[Any, ...]:
-        network, optimizer = network_of(tg.Dense(4, 5), tg.Dense(5, 1)), tg.AdamW(weight_decay=0.3)
-        train(kind(network, optimizer, StepSettings()), random_data())
-        return network.flat.values, *optimizer.state.values()
+        network, optimizer = network_of(tg.Dense(4, 5), tg.Dense(5, 1)), tg.Adam(amsgrad=True)
+        engine = kind(network, optimizer, StepSettings())
+        train(engine, random_data())
+        optimizer.reset()
+        losses = train(engine, random_data())
+        return losses, network.flat.values, *optimizer.state.values()
 
     same_on_both(run)
 

@@ -265,6 +265,15 @@ def test_widths(widths: tuple[int, int]) -> None:
     assert_equal(Case(layers, batch_size=7))
 
 
+@pytest.mark.parametrize("batch_size", [1, 2, 7, 8, 64, 65])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_wide_layers(dtype: type[np.floating[Any]], batch_size: int) -> None:
+    layers = lambda: [  # noqa: E731
+        tg.Dense(4, 300, "gelu"), tg.Dense(300, 250, "tanh"), tg.Dense(250, 2)
+    ]  # fmt: skip
+    assert_equal(Case(layers, batch_size=batch_size, rows=70, dtype=dtype))
+
+
 def test_tables_are_complete() -> None:
     def names(module: Any, base: type) -> set[str]:
         parts = (getattr(module, name) for name in module.__all__)

@@ -10,7 +10,14 @@ import numpy as np
 import pytest
 
 import typegrad as tg
-from typegrad.engines import EagerEngine, Engine, PlannedEngine, StepSettings, TrainingData
+from typegrad.engines import (
+    EagerEngine,
+    Engine,
+    PlannedEngine,
+    StepSettings,
+    TrainingData,
+    planned_runs,
+)
 from typegrad.engines.planned_memory import Arena
 
 ROWS, BATCH, WIDTH = 2048, 512, 96
@@ -61,6 +68,14 @@ def test_no_allocation_in_steady_state(name: str, dtype: Any) -> None:
     assert peak < ONE_RESULT / 10
 
 
+@pytest.mark.parametrize("name", NETWORKS)
+def test_no_allocation_in_blocks(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(planned_runs, "BLOCK_BYTES", 2**14)
+    monkeypatch.setattr(planned_runs, "LONGEST_WHOLE", 2**15)
+    peak = peak_of_an_epoch(PlannedEngine, NETWORKS[name](), tg.Adam(), np.float32)
+    assert peak < ONE_RESULT / 10
+
+
 @pytest.mark.parametrize(
     "optimizer", [tg.SGD(momentum=0.9), tg.AdamW(), tg.RMSProp(), tg.Adagrad(), tg.Lion()]
 )
@@ -87,6 +102,17 @@ def test_blocks_are_used_again() -> None:
 
 def test_blocks_start_at_cache_lines() -> None:
     assert Arena().take(100).memory.ctypes.data % 64 == 0
+
+
+def test_equal_numbers_share_an_array() -> None:
+    arena = Arena()
+    number = np.float32(0.5)
+    short = arena.filled(np.asarray(number), 10)
+    assert (arena.filled(np.asarray(number), 20) == number).all()
+    assert np.shares_memory(arena.filled(np.asarray(number), 5), arena.filled(short[0], 20))
+    assert arena.nbytes == 80
+    with pytest.raises(ValueError, match="read-only"):
+        short[0] = 1.0
 
 
 def test_short_batches_use_the_memory_of_long_ones() -> None:

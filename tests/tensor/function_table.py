@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from typegrad.operations.linear import times_transposed
 from typegrad.types import Array
 
 
@@ -98,6 +99,7 @@ ROWS = [
     Row("dot of vectors", lambda np, v, w: np.dot(v, w), (V, normal(4, seed=5))),
     Row("dot with a number", lambda np, a: np.dot(a, 3.0), (A,)),
     Row("dot of cubes", lambda np, a, b: np.dot(a, b), (CUBE, normal(2, 4, 3))),
+    Row("product with transposed", lambda _, a, b: times_transposed(a, b), (A, B), in_jax=False),
     Row("inner with a number", lambda np, a: np.inner(a, 3.0), (A,)),
     Row("inner of vectors", lambda np, v, w: np.inner(v, w), (V, normal(4, seed=5))),
     Row(

@@ -10,10 +10,9 @@ import numpy as np
 
 from typegrad.benchmark.problem import Problem
 from typegrad.benchmark.step_timing import BLOCK_SECONDS, Clock, interleave
-from typegrad.engines.planned import plan_update
 from typegrad.engines.planned_calls import plan
 from typegrad.engines.planned_memory import Arena
-from typegrad.engines.planned_step import RunMode, StepTracer, UpdateArrays
+from typegrad.engines.planned_step import RunMode, StepTracer, UpdateArrays, trace_update
 from typegrad.layers import Mode
 from typegrad.tracing import Graph, TraceError, simplify
 
@@ -49,12 +48,12 @@ def measure_parts(
     try:
         graph = tracer.trace(batch, len(rows), True)
         arrays = UpdateArrays(flat.values, flat.grads, flat.decay_mask, optimizer.state)
-        updates = plan_update(optimizer, arrays, 0.0, Arena())
+        update = plan(trace_update(optimizer, arrays, 0.0), Arena())
     except TraceError:
         return None
     if tracer.reasons:  # opaque parts run forward and backward as they are written
         return None
-    updates[0].scalars.set({"learning_rate": 0.0, "step": 1})
+    update.scalars.set({"learning_rate": 0.0, "step": 1})
     whole = plan(graph, Arena())
     forward = plan(simplify(Graph(graph.calls, graph.outputs, [])), Arena())
     targets = [(getattr(problem.training, name), array) for name, array in whole.inputs.items()]
@@ -65,13 +64,9 @@ def measure_parts(
         for source, target in targets:
             source.take(rows, 0, target, "clip")
 
-    def update() -> None:
-        for part in updates:
-            part.run()
-
     with np.errstate(all="ignore"):
         gather()
-        parts = [_repeated(each, clock) for each in (gather, whole.run, forward.run, update)]
+        parts = [_repeated(each, clock) for each in (gather, whole.run, forward.run, update.run)]
         seconds = interleave([run for run, _ in parts], _ROUNDS, np.random.default_rng(0), clock)
     single = np.median(seconds, axis=0) / [count for _, count in parts]
     return _shares(*(float(each) for each in single))

@@ -14,22 +14,19 @@ from typegrad.engines.eager import EagerEngine
 from typegrad.engines.planned_calls import plan
 from typegrad.engines.planned_memory import Arena
 from typegrad.engines.planned_options import Options
-from typegrad.engines.planned_plan import Plan, ScalarSlots
+from typegrad.engines.planned_plan import Plan
 from typegrad.engines.planned_step import RunMode, StepTracer, Uniform, UpdateArrays, trace_update
 from typegrad.layers.mode import INFERENCE
 from typegrad.operations.observing import is_observed
 from typegrad.optimizers import FullBatchOptimizer, Optimizer
 from typegrad.tracing import Graph, TraceError
-from typegrad.tracing.primitives import GuardFailed, Opaque, Ufunc
+from typegrad.tracing.primitives import GuardFailed, Opaque
 from typegrad.types import IntArray, Vector
 
 if TYPE_CHECKING:
     from typegrad.network import NeuralNetwork
 
 logger: logging.Logger = logging.getLogger("typegrad")
-
-_CHUNK = 65536
-"""Elements of the flat vectors that an update takes at a time: they stay in the cache."""
 
 _PATIENCE = 3
 """How often data may take another branch than when it was planned, before that is given up."""
@@ -181,27 +178,33 @@ class PlannedEngine(EagerEngine):
         return self.accumulate_batch(data, rows, total, start, step)
 
     def _take_step(self, optimizer: Optimizer, rate: float) -> None:
-        found = self._update_for(optimizer, rate)
-        if found is None or not rate >= 0:
+        update = self._update_for(optimizer, rate)
+        if update is None or not rate >= 0:
             super()._take_step(optimizer, rate)
             return
-        found.run(rate, optimizer.steps + 1)
+        update.scalars.set({"learning_rate": rate, "step": optimizer.steps + 1})
+        update.run()
         optimizer.count_step()
 
-    def _update_for(self, optimizer: Optimizer, rate: float) -> _UpdatePlan | None:
+    def _update_for(self, optimizer: Optimizer, rate: float) -> Plan | None:
         found = self._update_plan
-        if found is not None and found.fits(optimizer):
-            return found if found.parts else None
+        if found is None or not found.fits(optimizer):
+            optimizer.prepare(self.network.flat.values)
+            if found is None or found.state.keys() != optimizer.state_arrays.keys():
+                found = _UpdatePlan(optimizer.state, self._plan_update(optimizer, rate))
+                self._update_plan = found
+            else:  # it was reset, or loaded
+                optimizer.move_state(found.state)
+        return found.plan
+
+    def _plan_update(self, optimizer: Optimizer, rate: float) -> Plan | None:
         flat = self.network.flat
-        optimizer.prepare(flat.values)
         arrays = UpdateArrays(flat.values, flat.grads, flat.decay_mask, optimizer.state)
         try:
-            parts = plan_update(optimizer, arrays, rate, self._arena)
+            return plan(trace_update(optimizer, arrays, rate), self._arena)
         except TraceError as error:
-            parts = []
             self._tell(f"{type(optimizer).__name__}'s update is not planned: {error}")
-        self._update_plan = _UpdatePlan(arrays.state, parts)
-        return self._update_plan if parts else None
+            return None
 
     def _tell(self, note: str) -> None:
         if note not in self.notes:
@@ -210,11 +213,11 @@ class PlannedEngine(EagerEngine):
 
 
 class _UpdatePlan:
-    """Plans for the parts of an optimizer's update; none if it cannot be planned."""
+    """The plan of an optimizer's update; None if it cannot be planned."""
 
-    def __init__(self, state: dict[str, Vector], parts: list[Plan]) -> None:
+    def __init__(self, state: dict[str, Vector], plan: Plan | None) -> None:
         self.state = state
-        self.parts = parts
+        self.plan = plan
 
     def fits(self, optimizer: Optimizer) -> bool:
         """Whether the optimizer's state is still where it was."""
@@ -222,34 +225,6 @@ class _UpdatePlan:
         return len(state) == len(self.state) and all(
             state.get(name) is array for name, array in self.state.items()
         )
-
-    def run(self, rate: float, step: int) -> None:
-        self.parts[0].scalars.set({"learning_rate": rate, "step": step})
-        for part in self.parts:
-            part.run()
-
-
-def plan_update(
-    optimizer: Optimizer, arrays: UpdateArrays, rate: float, arena: Arena
-) -> list[Plan]:
-    """Plan an update: in parts that stay in the cache, if it goes element by element."""
-    size = len(arrays.values)
-    whole = trace_update(optimizer, arrays, rate)
-    scalars = ScalarSlots()
-    if size <= _CHUNK or not _is_elementwise(whole, size):
-        return [plan(whole, arena, scalars)]
-    parts = [arrays.part(start, min(start + _CHUNK, size)) for start in range(0, size, _CHUNK)]
-    return [plan(trace_update(optimizer, part, rate), arena, scalars) for part in parts]
-
-
-def _is_elementwise(graph: Graph, size: int) -> bool:
-    return all(
-        isinstance(call.function, Ufunc)
-        and call.function.method == "__call__"
-        and call.function.ufunc is not np.matmul
-        and call.shape == (size,)
-        for call in graph.calls
-    )
 
 
 def check_rows(permutation: IntArray, count: int) -> None:

@@ -9,6 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from typegrad.engines.planned_blocks import Blocks, lie_apart
+from typegrad.engines.planned_choice import BITS, choose_by_bits
+from typegrad.engines.planned_layout import dense_strides, row_major, same_shape
 from typegrad.engines.planned_memory import Arena, Block, Liveness, direct_targets
 from typegrad.engines.planned_plan import (
     CopiedResult,
@@ -18,7 +21,9 @@ from typegrad.engines.planned_plan import (
     ScalarSlots,
     Step,
 )
+from typegrad.engines.planned_runs import LONGEST_WHOLE, Run, is_plain_clip, split_into_runs
 from typegrad.engines.planned_step import Uniform
+from typegrad.operations.linear import is_faster_transposed, times_transposed
 from typegrad.tracing import Call, Graph, Leaf, Node, primitives
 from typegrad.tracing.graph import operands, substitute
 from typegrad.tracing.primitives import Guard, Opaque, Ufunc
@@ -33,12 +38,17 @@ _IN_PLACE = frozenset(
     }
 )  # fmt: skip
 
+_IN_PLACE_CALLS = frozenset({*map(Ufunc, _IN_PLACE), np.clip})
+
+_EXTREMA = (np.maximum, np.minimum)
+
 # What x ** exponent calls for these exponents.
 _POWERS = {2: np.square, 0.5: np.sqrt, 1: np.positive, -1: np.reciprocal}
 
 
 def plan(graph: Graph, arena: Arena, scalars: ScalarSlots | None = None) -> Plan:
     """Lay out memory for a graph and bind its calls."""
+    arena.reset()
     return _Planner(graph, arena, scalars or ScalarSlots()).plan()
 
 
@@ -54,18 +64,50 @@ class _Planner:
         self.scalars = scalars
 
     def plan(self) -> Plan:
-        self.arena.reset()
         inputs = {}
         for leaf in self.graph.leaves():
             if leaf.kind == "input":
                 inputs[leaf.name] = self.allocate(leaf)
             elif leaf.kind != "scalar":
                 self.arrays[id(leaf)] = leaf.array
-        for place, call in enumerate(self.graph.calls):
-            self.bind(place, call)
+        for run in split_into_runs(self.graph):
+            self.bind_run(run)
         self.write_updates()
         outputs = {name: self.arrays[id(node)] for name, node in self.graph.outputs.items()}
         return Plan(self.steps, inputs, outputs, self.scalars)
+
+    # Runs.
+
+    def bind_run(self, run: Run) -> None:
+        if run.is_long and self.in_blocks(run):
+            return
+        for place, call in enumerate(run.calls, run.start):
+            self.bind(place, call)
+
+    def in_blocks(self, run: Run) -> bool:
+        """Bind a run's calls block by block; return False if its arrays do not allow it."""
+        places = range(run.start, run.start + len(run.calls))
+        last = [
+            (place, call)
+            for place, call in zip(places, run.calls, strict=True)
+            if self.live.last_use(call) >= places.stop
+        ]
+        targets = [self.targets[id(call)] for _, call in last if id(call) in self.targets]
+        if not lie_apart([*(self.value(node) for node in run.operands()), *targets]):
+            return False
+        results = [(call, self.output(place, call)) for place, call in last]
+        self.steps += Blocks(run, self.arrays, results).steps(self.bind_block)
+        for place, call in zip(places, run.calls, strict=True):
+            self.release(place, call)
+        return True
+
+    def bind_block(self, graph: Graph) -> list[Step]:
+        """Bind the calls of one block, whose intermediate results the next blocks overwrite."""
+        planner = _Planner(graph, self.arena, self.scalars)
+        steps = planner.plan().steps
+        for block in planner.blocks.values():
+            self.arena.give(block)
+        return steps
 
     # Memory.
 
@@ -81,7 +123,7 @@ class _Planner:
         """Return memory for one call; give the block back after it."""
         dtype = np.dtype(dtype)
         block = self.arena.take(math.prod(shape) * dtype.itemsize)
-        return block.array(shape, dtype, _row_major(shape)), block
+        return block.array(shape, dtype, row_major(shape)), block
 
     def output(self, place: int, call: Call) -> AnyArray:
         """Return the array that a call writes."""
@@ -89,12 +131,7 @@ class _Planner:
         if target is not None:
             self.arrays[id(call)] = target
             return target
-        function = call.function
-        if (
-            isinstance(function, Ufunc)
-            and function.ufunc in _IN_PLACE
-            and function.method == "__call__"
-        ):
+        if call.function in _IN_PLACE_CALLS:
             operand = self.dying(place, call, operands(call))
             if operand is not None:
                 return self.take_over(operand, call)
@@ -116,7 +153,7 @@ class _Planner:
             same = (node.shape, node.dtype) == (call.shape, call.dtype)
             if block is None or not same or self.live.last_use(node) != place:
                 continue
-            if self.arrays[id(node)].strides == _dense(call):
+            if self.arrays[id(node)].strides == dense_strides(call):
                 return node
         return None
 
@@ -207,21 +244,43 @@ class _Planner:
             self.any_function(place, call)
             return
         arguments, blocks = self.ufunc_arguments(ufunc, given)
-        arguments = [_same_shape(argument, call.shape) for argument in arguments]
-        spread = None if id(call) in self.targets else _spread_operand(ufunc, arguments, call)
+        arguments = [same_shape(argument, call.shape) for argument in arguments]
+        spread = _spread_operand(ufunc, arguments, call)
         if spread is None:
             out = self.output(place, call)
         else:
             # Spreading it first costs less than NumPy's buffered broadcasting, which allocates.
-            out = self.allocate(call)
-            self.steps.append(partial(np.copyto, out, arguments[spread]))
-            arguments[spread] = out
-        if ufunc in (np.maximum, np.minimum):  # whose third position NumPy wants left alone
+            out = self.spread(place, call, arguments, spread, blocks)
+        if ufunc in _EXTREMA:  # whose third position NumPy wants left alone
+            arguments = [
+                self.filled(each, out) if _is_literal(node) else each
+                for each, node in zip(arguments, given, strict=True)
+            ]
             self.steps.append(partial(ufunc, *arguments, out=out))
         else:
             self.steps.append(partial(ufunc, *arguments, out))
         for block in blocks:
             self.arena.give(block)
+
+    def spread(
+        self, place: int, call: Call, arguments: list[Any], index: int, blocks: list[Block]
+    ) -> AnyArray:
+        """Broadcast one argument to where the result will be, or else to memory for the call."""
+        if id(call) in self.targets:
+            out = self.output(place, call)
+            whole, block = self.scratch(call.shape, call.dtype)
+            blocks.append(block)
+        else:
+            out = whole = self.allocate(call)
+        self.steps.append(partial(np.copyto, whole, arguments[index]))
+        arguments[index] = whole
+        return out
+
+    def filled(self, argument: AnyArray, out: AnyArray) -> AnyArray:
+        """Return an array full of a number: extrema are slow with the number, by a factor of 3."""
+        if argument.ndim > 0 or out.size == 1 or out.nbytes > LONGEST_WHOLE:
+            return argument
+        return self.arena.filled(argument, out.size).reshape(out.shape)
 
     def ufunc_arguments(
         self, ufunc: np.ufunc, given: tuple[Any, ...]
@@ -255,7 +314,20 @@ class _Planner:
 
     def matmul(self, place: int, call: Call) -> None:
         left, right = self.arguments(call)
+        self.product(left, right, self.output(place, call))
+
+    def times_transposed(self, place: int, call: Call) -> None:
+        x, weight = self.arguments(call)
         out = self.output(place, call)
+        if not is_faster_transposed(x, weight):
+            self.product(x, weight.T, out)
+            return
+        turned, block = self.scratch(call.shape[::-1], call.dtype)
+        self.product(weight, x.T, turned)
+        self.steps.append(partial(np.copyto, out, turned.T))
+        self.arena.give(block)
+
+    def product(self, left: AnyArray, right: AnyArray, out: AnyArray) -> None:
         matrices = left.ndim == right.ndim == 2 and left.dtype == right.dtype == out.dtype
         # Both call the same BLAS routine, but for the product of two numbers; the method is faster.
         if matrices and out.flags.c_contiguous and max(*left.shape, *right.shape) > 1:
@@ -269,33 +341,30 @@ class _Planner:
         out = self.output(place, call)
         plain = condition.dtype == np.bool_ and condition.shape == call.shape
         plain = plain and all(array.dtype == out.dtype for array in arrays[1:])
-        if plain and out.flags.c_contiguous and call.dtype in _BITS:
+        if plain and out.flags.c_contiguous and call.dtype in BITS:
             self.select(arrays, out)
         else:
             self.steps.append(partial(np.copyto, out, arrays[2]))
             self.steps.append(partial(np.copyto, out, arrays[1], where=arrays[0]))
 
+    def clip(self, place: int, call: Call) -> None:
+        if not is_plain_clip(call):
+            self.any_function(place, call)
+            return
+        x, *limits = self.arguments(call)
+        numbers = [None if limit is None else np.asarray(limit, x.dtype) for limit in limits]
+        # The method costs less than the function; the ufunc that both call is not public.
+        self.steps.append(partial(np.ndarray.clip, x, *numbers, self.output(place, call)))
+
     def number_like(self, argument: Any, dtype: np.dtype[Any]) -> Any:
         return self.value(argument) if isinstance(argument, Node) else np.asarray(argument, dtype)
 
     def select(self, arrays: list[Any], out: AnyArray) -> None:
-        """Choose by bits: other ^ ((chosen ^ other) & mask), without a branch on each element."""
-        condition, chosen, other = arrays
-        bits = _BITS[out.dtype]
-        mask, block = self.scratch(out.shape, bits)
-        self.steps.append(partial(np.copyto, mask, condition))
-        self.steps.append(partial(np.negative, mask, mask))  # 1 becomes all ones
-        chosen, other = chosen.view(bits), other.view(bits)
-        target = out.view(bits)
-        if other.ndim == 0 and not other:
-            self.steps.append(partial(np.bitwise_and, chosen, mask, target))
-        else:
-            difference, second = self.scratch(out.shape, bits)
-            self.steps.append(partial(np.bitwise_xor, chosen, other, difference))
-            self.steps.append(partial(np.bitwise_and, difference, mask, difference))
-            self.steps.append(partial(np.bitwise_xor, difference, other, target))
-            self.arena.give(second)
-        self.arena.give(block)
+        mask, first = self.scratch(out.shape, BITS[out.dtype])
+        difference, second = self.scratch(out.shape, BITS[out.dtype])
+        self.steps += choose_by_bits(arrays, out, mask, difference)
+        self.arena.give(first)
+        self.arena.give(second)
 
     def astype(self, place: int, call: Call) -> None:
         (x,) = [self.value(node) for node in operands(call)]
@@ -369,9 +438,6 @@ class _Planner:
             self.steps.append(partial(np.copyto, target, source))
 
 
-_BITS: Mapping[Any, Any] = {np.dtype(np.float32): np.int32, np.dtype(np.float64): np.int64}
-"""Integers of the same size as floating-point numbers."""
-
 _LOWERINGS: Mapping[Any, Any] = {
     primitives.where: _Planner.where,
     primitives.astype: _Planner.astype,
@@ -380,6 +446,8 @@ _LOWERINGS: Mapping[Any, Any] = {
     primitives.zero_gradient: _Planner.fill,
     primitives.setitem: _Planner.setitem,
     primitives.add_at: _Planner.add_at,
+    np.clip: _Planner.clip,
+    times_transposed: _Planner.times_transposed,
     np.reshape: _Planner.reshape,
     np.concatenate: _Planner.concatenate,
 }
@@ -403,13 +471,10 @@ def _dtype_or_kind(argument: Any) -> Any:
     return argument.dtype if isinstance(argument, Node) else type(argument)
 
 
-def _same_shape(argument: Any, shape: Shape) -> Any:
-    """Broadcast by a view where axes have length one: that costs NumPy less."""
-    if argument.size == 1 and argument.ndim > 0:
-        return argument.reshape(())
-    if argument.shape == shape or argument.size != math.prod(shape):
-        return argument
-    return argument.reshape(shape) if argument.flags.c_contiguous else argument
+def _is_literal(argument: Any) -> bool:
+    return not isinstance(argument, Node) or (
+        isinstance(argument, Leaf) and argument.kind == "literal"
+    )
 
 
 def _spread_operand(ufunc: np.ufunc, arguments: list[Any], call: Call) -> int | None:
@@ -420,22 +485,3 @@ def _spread_operand(ufunc: np.ufunc, arguments: list[Any], call: Call) -> int | 
         return None
     spread = [place for place, part in enumerate(arguments) if part.shape != call.shape]
     return spread[0] if len(spread) == 1 and arguments[spread[0]].size > 1 else None
-
-
-def _dense(node: Node) -> tuple[int, ...]:
-    """Strides that an array of this node's shape and axis order has without gaps."""
-    strides = [0] * len(node.shape)
-    step = node.dtype.itemsize
-    for axis in sorted(range(len(node.shape)), key=lambda axis: node.strides[axis]):
-        strides[axis] = step
-        step *= node.shape[axis]
-    return tuple(strides)
-
-
-def _row_major(shape: Shape) -> tuple[int, ...]:
-    strides = []
-    step = 1
-    for length in reversed(shape):
-        strides.append(step)
-        step *= length
-    return tuple(reversed(strides))

@@ -40,11 +40,15 @@ class Arena:
     def __init__(self) -> None:
         self._blocks: list[Block] = []
         self._free: list[Block] = []
+        self._filled: dict[tuple[str, bytes], AnyArray] = {}
 
     @property
     def nbytes(self) -> int:
         """Memory of all blocks."""
-        return sum(block.memory.nbytes for block in self._blocks)
+        return sum(
+            array.nbytes
+            for array in [*(block.memory for block in self._blocks), *self._filled.values()]
+        )
 
     def reset(self) -> None:
         """Let a new plan use all blocks."""
@@ -61,6 +65,14 @@ class Arena:
         block = Block(_aligned(nbytes))
         self._blocks.append(block)
         return block
+
+    def filled(self, number: AnyArray, count: int) -> AnyArray:
+        """Return an array of a number only, which all plans share and none may write."""
+        key = (str(number.dtype), number.tobytes())
+        if key not in self._filled or self._filled[key].size < count:
+            self._filled[key] = np.full(count, number)
+            self._filled[key].flags.writeable = False
+        return self._filled[key][:count]
 
     def give(self, block: Block) -> None:
         """Take a block back."""
@@ -109,23 +121,49 @@ def direct_targets(graph: Graph, live: Liveness) -> dict[int, AnyArray]:
     places = {id(call): place for place, call in enumerate(graph.calls)}
     guards = [place for place, call in enumerate(graph.calls) if isinstance(call.function, Guard)]
     found: dict[int, AnyArray] = {}
-    for leaf, node in graph.updates:
-        if not isinstance(node, Call) or node.is_view or id(node) in found or leaf.array is None:
-            continue
-        place = places[id(node)]
-        elementwise = isinstance(node.function, Ufunc) and node.function.method == "__call__"
-        elementwise = elementwise and node.function is not Ufunc(np.matmul)
+
+    def fits(call: Call, leaf: Leaf, array: AnyArray) -> bool:
+        place = places[id(call)]
         # What is there already must have been used; a failing guard must find it unchanged.
         free = live.last_use(leaf) < place or (
-            elementwise and live.last_use(leaf) == place and _reads_itself_only(node, leaf)
+            _is_elementwise(call) and live.last_use(leaf) == place and _reads(call, leaf)
         )
-        fits = node.dtype == leaf.dtype and node.strides == leaf.array.strides
+        alike = call.dtype == leaf.dtype and call.strides == array.strides
         unguarded = not any(guard > place for guard in guards)
-        if free and fits and unguarded and node.function not in _NOT_DIRECT:
-            found[id(node)] = leaf.array
+        special = call.is_view or call.function in _NOT_DIRECT
+        return free and alike and unguarded and not special and id(call) not in found
+
+    for leaf, node in graph.updates:
+        result: Node | None = node
+        while isinstance(result, Call) and leaf.array is not None:
+            if not fits(result, leaf, leaf.array):
+                break
+            found[id(result)] = leaf.array
+            # What it is computed from may lie there before it.
+            result = _overwritten(result, places[id(result)], live)
     return found
 
 
-def _reads_itself_only(call: Call, leaf: Leaf) -> bool:
+def _overwritten(call: Call, place: int, live: Liveness) -> Node | None:
+    """Return the operand of a call that may lie where the result is written."""
+    if not _is_elementwise(call):
+        return None
+    for node in operands(call):
+        alike = (node.shape, node.dtype, node.strides) == (call.shape, call.dtype, call.strides)
+        if alike and live.last_use(node) == place and _is_elementwise(node):
+            return node
+    return None
+
+
+def _is_elementwise(node: Node) -> bool:
+    function = node.function if isinstance(node, Call) else None
+    return (
+        isinstance(function, Ufunc)
+        and function.method == "__call__"
+        and function.ufunc is not np.matmul
+    )
+
+
+def _reads(call: Call, leaf: Leaf) -> bool:
     """Whether the state is read in its own shape, not through a view of another order."""
     return any(node is leaf for node in operands(call))

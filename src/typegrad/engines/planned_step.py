@@ -358,19 +358,12 @@ def trace_update(optimizer: Optimizer, flat: UpdateArrays, rate: float) -> Graph
 
 @dataclass(frozen=True)
 class UpdateArrays:
-    """What an update reads and writes: flat vectors, or equal parts of them."""
+    """What an update reads and writes: flat vectors."""
 
     values: Vector
     grads: Vector
     decay_mask: Vector
     state: dict[str, Vector]
-
-    def part(self, start: int, stop: int) -> UpdateArrays:
-        """Return views of some elements of all vectors."""
-        state = {name: array[start:stop] for name, array in self.state.items()}
-        return UpdateArrays(
-            self.values[start:stop], self.grads[start:stop], self.decay_mask[start:stop], state
-        )
 
 
 def _reason_text(reason: Exception) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 
 from typegrad.operations.base import ElementwiseOperation
 from typegrad.operations.scan import AlongAxis
-from typegrad.operations.special import erf
+from typegrad.operations.special import normal_cdf, normal_density
 from typegrad.types import Array
 
 
@@ -124,13 +124,13 @@ class GELU(ElementwiseOperation):
 
     def _cdf(self, x: Array) -> Array:
         if self.approximate == "none":
-            return 0.5 * (1.0 + erf(x * math.sqrt(0.5)))
+            return normal_cdf(x)
         return 0.5 * (1.0 + np.tanh(self._inner(x)))
 
     def _density(self, x: Array) -> Array:
         """Derivative of `_cdf`."""
         if self.approximate == "none":
-            return math.sqrt(0.5 / math.pi) * np.exp(-0.5 * x * x)
+            return normal_density(x)
         inner_slope = math.sqrt(2.0 / math.pi) * (1.0 + 3 * 0.044715 * x * x)
         tanh = np.tanh(self._inner(x))
         return 0.5 * inner_slope * (1.0 - tanh * tanh)

@@ -1,6 +1,8 @@
-"""The error function, which NumPy does not have."""
+"""The error function and the normal distribution's, which NumPy does not have."""
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 
@@ -35,7 +37,7 @@ _Q2 = (
 # In float32 one formula does for all x: erf(x) = x P(x^2) / Q(x^2), with a least largest
 # relative error of 1.6e-9 up to where erf rounds to 1. Found by iteratively reweighted least
 # squares in Chebyshev polynomials of x^2.
-# What it gives at the end is a little over 1, which is cut, so that erf(inf) is 1.
+# What it gives at the end is a little over 1, and beyond it grows with x: it is cut there.
 _SINGLE_END = 3.9075
 _P = (
     -1.219229977e-08, 4.497894205e-06, 3.725541896e-04, 3.819810040e-03,
@@ -45,6 +47,13 @@ _Q = (
     6.135767628e-05, 1.292115206e-03, 1.537736903e-02, 1.137202853e-01,
     4.972524014e-01, 1.000000000e+00,
 )  # fmt: skip
+
+
+# The same formula for Phi(x) = 1/2 + erf(x / sqrt(2)) / 2, with the factors put into its numbers.
+_CDF_P = tuple(
+    coefficient * math.sqrt(0.125) * 0.5**power for power, coefficient in enumerate(_P[::-1])
+)[::-1]
+_CDF_Q = tuple(coefficient * 0.5**power for power, coefficient in enumerate(_Q[::-1]))[::-1]
 
 
 def _polynomial(coefficients: tuple[float, ...], x: Array) -> Array:
@@ -64,10 +73,10 @@ class Erf(ElementwiseOperation):
 
     def output(self, x: Array) -> Array:
         if x.dtype == np.float32:
-            bounded = np.minimum(np.maximum(x, -_SINGLE_END), _SINGLE_END)
-            square = bounded * bounded
-            value = bounded * _polynomial(_P, square) / _polynomial(_Q, square)
-            return np.minimum(np.maximum(value, -1.0), 1.0)
+            size = np.minimum(np.abs(x), _SINGLE_END)
+            square = size * size
+            value = x * _polynomial(_P, square) / _polynomial(_Q, square)
+            return np.clip(value, -1.0, 1.0)
         # Beyond 6 the result is 1 to the last bit of float64.
         size = np.minimum(np.abs(x), 6.0)
         square = size * size
@@ -84,3 +93,32 @@ class Erf(ElementwiseOperation):
 def erf(x: Array) -> Array:
     """Error function, element-wise; see `Erf`."""
     return Erf().forward(x)
+
+
+class NormalCDF(ElementwiseOperation):
+    """Distribution function of the standard normal, element-wise: y = (1 + erf(x/sqrt(2))) / 2.
+
+    dL/dx = dL/dy * exp(-x^2/2) / sqrt(2 pi).
+    """
+
+    def output(self, x: Array) -> Array:
+        if x.dtype == np.float32:
+            # As Erf does, in fewer steps.
+            size = np.minimum(np.abs(x), math.sqrt(2.0) * _SINGLE_END)
+            square = size * size
+            value = x * _polynomial(_CDF_P, square) / _polynomial(_CDF_Q, square) + 0.5
+            return np.clip(value, 0.0, 1.0)
+        return 0.5 * (1.0 + erf(x * math.sqrt(0.5)))
+
+    def input_grad(self, output_grad: Array, x: Array, y: Array) -> Array:
+        return output_grad * normal_density(x)
+
+
+def normal_cdf(x: Array) -> Array:
+    """Distribution function of the standard normal, element-wise; see `NormalCDF`."""
+    return NormalCDF().forward(x)
+
+
+def normal_density(x: Array) -> Array:
+    """Density of the standard normal, element-wise."""
+    return math.sqrt(0.5 / math.pi) * np.exp(-0.5 * x * x)

@@ -89,9 +89,11 @@ class Adam(_MomentOptimizer):
         if self.amsgrad:
             square = np.maximum(state["largest_mean_square"], square)
             new["largest_mean_square"] = square
-        size = learning_rate / (1.0 - beta1**step)
-        scale = np.sqrt(square) / (1.0 - beta2**step) ** 0.5 + self.epsilon
-        return parameters - size * new["mean"] / scale, new
+        # The numbers are gathered, as Kingma and Ba suggest: fewer operations on vectors.
+        correction = (1.0 - beta2**step) ** 0.5
+        size = learning_rate * correction / (1.0 - beta1**step)
+        direction = new["mean"] / (np.sqrt(square) + self.epsilon * correction)
+        return parameters - size * direction, new
 
 
 @dataclass(frozen=True, eq=False)

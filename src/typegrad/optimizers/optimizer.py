@@ -191,6 +191,15 @@ class Optimizer(BaseOptimizer):
         """Note a step, or several, that an engine took by its own means."""
         self._progress.steps += count
 
+    def move_state(self, arrays: Mapping[str, Vector]) -> None:
+        """Move the state into arrays of the same names, shapes and dtypes.
+
+        For an engine whose plans read and write the state where it was.
+        """
+        for name, value in self.state_arrays.items():
+            arrays[name][...] = value
+        self._memory.state = dict(arrays)
+
     def reset(self) -> None:
         """Forget steps and state, as if the optimizer were new; a schedule keeps its own."""
         self._progress.steps = 0

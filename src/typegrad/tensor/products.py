@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from typegrad.operations.linalg import Cholesky, Determinant, Inverse, LogDeterminant, Solve
+from typegrad.operations.linear import times_transposed
 from typegrad.operations.products import Dot, Einsum, Outer, Tensordot
 from typegrad.tensor.dispatch import implements
 from typegrad.tensor.tensor import Tensor, constant, matrix_product, record, value_of
@@ -18,6 +19,11 @@ def _dot(a: Any, b: Any) -> Any:
     if 0 in axes:
         return a * b
     return matrix_product(a, b) if max(axes) <= 2 else record(Dot(), (a, b))
+
+
+@implements(times_transposed)
+def _times_transposed(x: Any, weight: Any) -> Any:
+    return matrix_product(x, np.swapaxes(weight, 0, 1))
 
 
 @implements(np.vdot)

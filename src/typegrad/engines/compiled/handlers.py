@@ -143,8 +143,9 @@ def lower_product(lowering: StepLowering, call: Call) -> Value:
     """Lower a matrix product: with a weight, its transpose, or of two tiles over examples."""
     if any(len(argument.shape) != 2 for argument in call.arguments):
         raise lowering.no_kernel(call)
-    left = lowering.place(call.arguments[0], call)
-    right = lowering.place(call.arguments[1], call)
+    left, right = (lowering.place(argument, call) for argument in call.arguments)
+    if name_of(call) == "times_transposed":
+        right = replace(right, transposed=not right.transposed)
     is_rows = left.form in ("tile", "column")
     if is_rows and left.transposed and right.form in ("tile", "column"):
         return _weight_gradient(lowering, left, right)
@@ -380,6 +381,7 @@ _EXCHANGES: tuple[list[object], ...] = ([], [0, 1], [1, 0], [-1, -2], [-2, -1], 
 """Arguments with which swapaxes and transpose exchange two axes."""
 
 _BY_NAME: dict[str, Handler] = {
+    "times_transposed": lower_product,
     "reshape": lower_reshape,
     "astype": lower_reshape,
     "swapaxes": lower_transposition,
