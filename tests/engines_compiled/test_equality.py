@@ -17,6 +17,8 @@ from typegrad.engines.compiled import network_code
 
 from .training import CASES, LOSSES, OPTIMIZERS, Case, data_for, largest_difference, train
 
+pytestmark = pytest.mark.usefixtures("every_target")
+
 TOLERANCE = {"float32": 2e-4, "float64": 1e-11}
 """Relative to the largest number of an array, after a few steps."""
 

@@ -12,7 +12,9 @@ from typegrad.engines.compiled.elementwise import FUNCTIONS
 from typegrad.types import Array
 
 from .accuracy import ULPS, allowed_ulps, samples, special_values, ulps
-from .native_calls import apply
+from .native_calls import apply, operand_count
+
+pytestmark = pytest.mark.usefixtures("every_target")
 
 EXACT: dict[str, Callable[..., Any]] = {
     "copy": lambda a: a,
@@ -56,17 +58,10 @@ def test_every_function_is_tested() -> None:
 def test_exact(name: str, dtype: str) -> None:
     values = special_values(dtype)
     first, second = (grid.ravel() for grid in np.meshgrid(values, values))
-    count = {"where": 3}.get(name, 2 if name in BINARY else 1)
-    arguments = [first, second, first[::-1].copy()][:count]
+    arguments = [first, second, first[::-1].copy()][: operand_count(name)]
     with np.errstate(all="ignore"):
         expected = EXACT[name](*arguments)
     np.testing.assert_array_equal(apply(name, *arguments), expected.astype(dtype))
-
-
-BINARY = {
-    "add", "subtract", "multiply", "divide", "maximum", "minimum", "greater", "greater_equal",
-    "less", "less_equal", "equal", "not_equal", "logical_and", "logical_or",
-}  # fmt: skip
 
 
 @dtypes
