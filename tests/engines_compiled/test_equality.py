@@ -5,6 +5,7 @@ For every layer, loss, optimizer and setting; ``tests/operations`` has the same 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -90,6 +91,20 @@ def test_full_batch_optimizer(batch_size: int) -> None:
         train(case, kind, data, batch_size) for kind in (EagerEngine, CompiledEngine)
     )
     assert compiled.notes == []
+    assert_close(compiled, eager)
+
+
+@dtypes
+@pytest.mark.parametrize("optimizer", [tg.NAdam, tg.RAdam, lambda: tg.RAdam(betas=(0.8, 0.5))])
+def test_updates_that_branch_on_the_step(optimizer: Callable[[], Any], dtype: str) -> None:
+    """RAdam's first steps are not adaptive; with a short memory none is."""
+    case = Case(optimizer=optimizer)
+    data = data_for(case, 20, dtype)
+    eager, planned, compiled = (
+        train(case, kind, data, 2) for kind in (EagerEngine, PlannedEngine, CompiledEngine)
+    )
+    assert compiled.notes == planned.notes == []
+    assert_same_bits(planned, eager)
     assert_close(compiled, eager)
 
 
