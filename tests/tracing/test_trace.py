@@ -13,8 +13,8 @@ import typegrad as tg
 from typegrad.engines.planned_calls import plan
 from typegrad.engines.planned_memory import Arena
 from typegrad.tracing import NotTraceable, Recorder, Scalar, TraceError, evaluate, simplify
-from typegrad.tracing.scalar import of_scalars
 from typegrad.tracing.primitives import GuardFailed
+from typegrad.tracing.scalar import of_scalars
 
 X = np.arange(6.0).reshape(2, 3)
 

@@ -112,16 +112,15 @@ def of_scalars(function: Callable[..., float]) -> Callable[..., float]:
     """
 
     @wraps(function)
-    def call(*arguments: Any) -> float:
+    def call(*arguments: Any) -> Any:
         if not any(isinstance(argument, Scalar) for argument in arguments):
             return function(*arguments)
         parts = [_evaluator(argument) for argument in arguments]
-        scalar: Any = Scalar(
+        return Scalar(
             f"{function.__qualname__}({', '.join(map(str, arguments))})",
             function(*map(_example, arguments)),
             lambda values: _call(function, [part(values) for part in parts]),
         )
-        return scalar
 
     return call
 
