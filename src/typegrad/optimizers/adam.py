@@ -15,6 +15,9 @@ from typegrad.schedules import Schedule
 from typegrad.tracing.scalar import of_scalars
 from typegrad.types import Vector
 
+_LONGEST_UNBOUNDED = 5.0
+"""RAdam's r up to which the variance is not bounded; PyTorch has this limit, the paper 4."""
+
 
 @dataclass(frozen=True, eq=False)
 class _MomentOptimizer(Optimizer):
@@ -193,9 +196,9 @@ class RAdam(_MomentOptimizer):
     @of_scalars
     def _rectification(self, step: int) -> float:
         """Return R, with the bias of sqrt(v), or 1 while the variance is not bounded."""
-        if not self._is_bounded(step):
-            return 1.0
         length, limit = self._length(step), self._longest
+        if length <= _LONGEST_UNBOUNDED:
+            return 1.0
         ratio = (length - 4.0) * (length - 2.0) * limit
         root = math.sqrt(ratio / ((limit - 4.0) * (limit - 2.0) * length))
         return root * math.sqrt(1.0 - self.betas[1] ** step)
@@ -203,7 +206,7 @@ class RAdam(_MomentOptimizer):
     @of_scalars
     def _is_bounded(self, step: int) -> float:
         """Return 1 if the variance is bounded, else 0."""
-        return float(self._length(step) > 5.0)
+        return float(self._length(step) > _LONGEST_UNBOUNDED)
 
     def _length(self, step: int) -> float:
         """Return r: how many gradients the mean square is of."""
