@@ -1,4 +1,4 @@
-"""Accuracy and speed of the compiled engine's own exp, expm1, log, log1p and tanh.
+"""Accuracy and speed of the compiled engine's own exp, logarithms, tanh and their kin.
 
 Over every number there is in float32, against NumPy in float64, and over dense samples in
 float64, against NumPy in extended precision (skipped where the platform has none): the worst

@@ -173,8 +173,9 @@ def test_vector_math_measures_errors_of_every_function(tmp_path: Path) -> None:
     printed = run("vector_math.py", "--smoke", "--json", file)
     assert "special values that differ" in printed
     functions = json.loads(file.read_text())["functions"]
-    assert {each["function"] for each in functions} == {"exp", "expm1", "log", "log1p", "tanh"}
+    names = {"exp", "expm1", "log", "log1p", "log2", "log10", "tanh"}
+    assert {each["function"] for each in functions} == names
     for each in functions:
-        assert 0.5 < each["worst"] < 3.0
+        assert 0.5 < each["worst"] < 6.0
         assert each["special_values_differ"] == 0
         assert each["numbers"] > 50_000

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ctypes
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from typegrad.engines.compiled.chain import Chain, ChainBuilder
+from typegrad.engines.compiled.elementwise import FUNCTIONS
 from typegrad.engines.compiled.layout import aligned_zeros
 from typegrad.engines.compiled.library import library_for
 from typegrad.engines.compiled.program import (
@@ -96,6 +98,11 @@ def prepare(
         fields[field] = value
     native = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)(address)
     return PreparedCall(native, program, fields, operands)
+
+
+def operand_count(function: str) -> int:
+    """Return how many operands an element-wise function has."""
+    return len(inspect.signature(FUNCTIONS[function]).parameters) - 1  # beside `Vectors`
 
 
 def apply(function: str, *arguments: Array) -> Array:

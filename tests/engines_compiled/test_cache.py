@@ -232,20 +232,6 @@ def test_the_key_names_all_that_code_depends_on() -> None:
     assert target.key.startswith(tg.__version__)
 
 
-@pytest.mark.parametrize(
-    ("triple", "features", "lanes", "pause"),
-    [
-        ("x86_64-pc-linux-gnu", "+avx,+avx2,+avx512f,+fma", (16, 8), "pause"),
-        ("x86_64-pc-windows-msvc", "+avx,+avx2,+fma,-avx512f", (8, 4), "pause"),
-        ("arm64-apple-darwin23", "+neon", (4, 2), "yield"),
-    ],
-)
-def test_targets(triple: str, features: str, lanes: tuple[int, int], pause: str) -> None:
-    target = Target("any", features, triple)
-    assert (target.lanes(32), target.lanes(64)) == lanes
-    assert target.pause == pause
-
-
 PROGRAM = """
 import json, sys
 import numpy as np

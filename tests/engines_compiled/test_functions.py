@@ -12,7 +12,7 @@ from typegrad.engines.compiled.elementwise import FUNCTIONS
 from typegrad.types import Array
 
 from .accuracy import ULPS, allowed_ulps, samples, special_values, ulps
-from .native_calls import apply
+from .native_calls import apply, operand_count
 
 EXACT: dict[str, Callable[..., Any]] = {
     "copy": lambda a: a,
@@ -44,31 +44,33 @@ EXACT: dict[str, Callable[..., Any]] = {
     "cube": lambda a: a * a * a,
     "fourth_power": lambda a: a * a * a * a,
 }
+LOGADDEXP_ULPS = 6.0
+"""Of the result or of the larger operand, from which it may differ little; 4 were found.
+
+The errors of exp and log1p count in full where the operand is negative and next to zero.
+"""
+
+every_target = pytest.mark.usefixtures("every_target")
 dtypes = pytest.mark.parametrize("dtype", ["float32", "float64"])
 
 
 def test_every_function_is_tested() -> None:
-    assert FUNCTIONS.keys() == {*EXACT, *ULPS}
+    assert FUNCTIONS.keys() == {*EXACT, *ULPS, "logaddexp"}
 
 
+@every_target
 @dtypes
 @pytest.mark.parametrize("name", EXACT)
 def test_exact(name: str, dtype: str) -> None:
     values = special_values(dtype)
     first, second = (grid.ravel() for grid in np.meshgrid(values, values))
-    count = {"where": 3}.get(name, 2 if name in BINARY else 1)
-    arguments = [first, second, first[::-1].copy()][:count]
+    arguments = [first, second, first[::-1].copy()][: operand_count(name)]
     with np.errstate(all="ignore"):
         expected = EXACT[name](*arguments)
     np.testing.assert_array_equal(apply(name, *arguments), expected.astype(dtype))
 
 
-BINARY = {
-    "add", "subtract", "multiply", "divide", "maximum", "minimum", "greater", "greater_equal",
-    "less", "less_equal", "equal", "not_equal", "logical_and", "logical_or",
-}  # fmt: skip
-
-
+@every_target
 @dtypes
 @pytest.mark.parametrize("name", ULPS)
 def test_within_ulps(name: str, dtype: str) -> None:
@@ -81,6 +83,7 @@ def test_within_ulps(name: str, dtype: str) -> None:
     assert errors[worst] <= allowed_ulps(name, dtype), f"{name}({values[worst]!r})"
 
 
+@every_target
 @dtypes
 @pytest.mark.parametrize("name", ULPS)
 def test_special_values(name: str, dtype: str) -> None:
@@ -93,6 +96,39 @@ def test_special_values(name: str, dtype: str) -> None:
     np.testing.assert_array_equal(np.signbit(found[same]), np.signbit(expected[same]))
     tolerance = 4 * float(np.finfo(dtype).eps)
     np.testing.assert_allclose(found[same], expected[same], rtol=tolerance)
+
+
+@every_target
+@dtypes
+def test_powers_of_two_have_whole_logarithms(dtype: str) -> None:
+    limits = np.finfo(dtype)
+    exponents = np.arange(limits.minexp - limits.nmant, limits.maxexp)
+    np.testing.assert_array_equal(apply("log2", np.ldexp(np.ones(1, dtype), exponents)), exponents)
+
+
+@every_target
+@dtypes
+def test_logaddexp(dtype: str) -> None:
+    """Against NumPy's in the same dtype, whose difference of the operands is rounded too."""
+    first = samples(dtype)
+    near = first + np.random.default_rng(1).uniform(-30.0, 30.0, first.size).astype(dtype)
+    for second in (near, first[::-1].copy()):
+        expected = np.logaddexp(first, second)
+        unit = np.spacing(np.maximum(np.abs(expected), np.abs(np.maximum(first, second))))
+        with np.errstate(invalid="ignore"):
+            errors = np.abs(apply("logaddexp", first, second) - expected) / unit
+        assert np.nanmax(errors) <= LOGADDEXP_ULPS
+
+
+@every_target
+@dtypes
+def test_logaddexp_of_special_values(dtype: str) -> None:
+    values = special_values(dtype)
+    first, second = (grid.ravel() for grid in np.meshgrid(values, values))
+    with np.errstate(all="ignore"):
+        expected = np.logaddexp(first, second)
+    tolerance = 4 * float(np.finfo(dtype).eps)
+    np.testing.assert_allclose(apply("logaddexp", first, second), expected, rtol=tolerance)
 
 
 @pytest.mark.slow

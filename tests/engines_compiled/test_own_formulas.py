@@ -13,7 +13,7 @@ import typegrad as tg
 from typegrad.engines import CompiledEngine, EagerEngine
 from typegrad.types import Array
 
-from .training import Case, data_for, largest_difference, train
+from .training import Case, assert_close, assert_same_bits, data_for, train
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,9 @@ NATIVE: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
     "a result that nobody needs": (lambda x: x * 1.0, lambda x: np.exp(x) * 0.0 + 1.0),
 }  # fmt: skip
 
+TIMES = {"cube": 4.0}
+"""Of what is allowed elsewhere: its losses grow from step to step, and differences with them."""
+
 
 @pytest.mark.parametrize("rows", [1, 19])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -94,7 +97,7 @@ def test_native(name: str, dtype: str, rows: int) -> None:
     eager = train(case, EagerEngine, data, rows)
     compiled = train(case, CompiledEngine, data, rows)
     assert compiled.notes == []
-    assert largest_difference(eager, compiled) < (1e-4 if dtype == "float32" else 1e-11)
+    assert_close(compiled, eager, TIMES.get(name, 1.0))
 
 
 REFUSED: dict[str, tuple[Callable[[Any], Any], str]] = {
@@ -172,7 +175,7 @@ def test_refused(name: str) -> None:
     assert compiled.notes[0].startswith("the planned engine runs this network: there is no native")
     assert reason in compiled.notes[0]
     eager = train(case, EagerEngine, data, 61, epochs=1)
-    assert largest_difference(eager, compiled) == 0.0
+    assert_same_bits(compiled, eager)
 
 
 def test_axes_in_another_number() -> None:
@@ -257,7 +260,7 @@ def test_refused_layers(layer: type[tg.Layer], reason: str) -> None:
     data = data_for(case, 20, "float32")
     compiled = train(case, CompiledEngine, data, 7)
     assert reason in compiled.notes[0]
-    assert largest_difference(train(case, EagerEngine, data, 7), compiled) == 0.0
+    assert_same_bits(compiled, train(case, EagerEngine, data, 7))
 
 
 def test_data_of_another_dtype() -> None:
@@ -299,7 +302,7 @@ def test_refused_updates(variant: str, reason: str) -> None:
     compiled = train(case, CompiledEngine, data, 7)
     assert reason in compiled.notes[0]
     assert compiled.notes[0].startswith("Powered's update is not native, only the gradient is: ")
-    assert largest_difference(train(case, EagerEngine, data, 7), compiled) < 1e-5
+    assert_close(compiled, train(case, EagerEngine, data, 7))
 
 
 def test_an_update_that_writes_a_constant() -> None:
@@ -307,4 +310,4 @@ def test_an_update_that_writes_a_constant() -> None:
     data = data_for(case, 20, "float32")
     compiled = train(case, CompiledEngine, data, 7)
     assert compiled.notes == []
-    assert largest_difference(train(case, EagerEngine, data, 7), compiled) < 1e-5
+    assert_close(compiled, train(case, EagerEngine, data, 7))

@@ -27,6 +27,7 @@ TOLERANCE = {"float32": 2e-6, "float64": 1e-14}
 """Relative to the largest prediction."""
 
 dtypes = pytest.mark.parametrize("dtype", TOLERANCE)
+every_target = pytest.mark.usefixtures("every_target")
 NOT_NATIVE = {"column embedding"}
 
 
@@ -61,6 +62,7 @@ def assert_close(found: AnyArray, expected: AnyArray, dtype: str) -> None:
     assert np.max(np.abs(found - expected), initial=0.0) <= TOLERANCE[dtype] * scale
 
 
+@every_target
 @pytest.mark.parametrize("scaled", [False, True])
 @dtypes
 @pytest.mark.parametrize("name", [name for name in {**LAYERS, **LOSSES} if name not in NOT_NATIVE])
@@ -79,6 +81,7 @@ def test_equals_eager(name: str, dtype: str, scaled: bool) -> None:
         assert predict(x[index]).tobytes() == found[index].tobytes()
 
 
+@every_target
 @dtypes
 @pytest.mark.parametrize("second", [1, 3, 17, 100])
 @pytest.mark.parametrize("first", [1, 3, 17, 100])
@@ -90,6 +93,7 @@ def test_widths(first: int, second: int, dtype: str) -> None:
         assert_close(found, network.predict(x, engine="eager"), dtype)
 
 
+@every_target
 def test_the_same_bits_for_any_threads_and_any_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(forward_code, "WORK_PER_THREAD", 1)
     network = plain(tg.Dense(5, 70, "tanh"), tg.Dense(70, 3))

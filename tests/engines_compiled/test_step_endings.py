@@ -14,6 +14,8 @@ from typegrad.engines.compiled import native, network_code, worker
 from typegrad.errors import NumericalError
 from typegrad.types import Array, Vector
 
+pytestmark = pytest.mark.usefixtures("every_target")
+
 WIDTHS = (5, 130, 67, 1)
 """Two matrices of more than a block; rows that need padding."""
 

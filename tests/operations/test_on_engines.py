@@ -25,7 +25,22 @@ from typegrad.types import AnyArray, Array, Vector
 from .row import Inputs, Row
 from .table import ROWS
 
-TOLERANCE = {"float32": 2e-4, "float64": 1e-11}
+DTYPES = ("float32", "float64")
+
+ULPS = 17.0
+"""How far engines may be apart, in units in the last place of an array's largest number.
+
+Twice the most that was found, 8.5 for losses: means over up to 100 rows, which are added up in
+another order. It was 1 for parameters, and 6 for gradients.
+"""
+
+CANCELLING = {"Tanh": 1200.0, "GELU-tanh": 300.0, "SELU": 30.0, "Log10": 54.0}
+"""The same for gradients that are differences of near numbers.
+
+Where all of few inputs are large, 1 - tanh(x)^2 keeps few of tanh(x)'s digits: found were 584 and
+149, and half as much in float64. So does e^x = 1 + (e^x - 1), from which SELU has its slope: 15. A
+logarithm happens to be next to its target where there is one row: 27.
+"""
 
 
 class Gain(tg.ParameterOperation[Array]):
@@ -131,7 +146,7 @@ class Held(tg.Layer):
 
 NOT_NATIVE = {
     *("Arccos", "Arccosh", "Arcsin", "Arcsinh", "Arctan", "Arctan2", "Arctanh", "Cos", "Cosh"),
-    *("Log10", "Log2", "LogAddExp", "Power", "Sin", "Sinh", "Tan"),
+    *("Power", "Sin", "Sinh", "Tan"),
 }
 """Functions of elements that the planned engine runs, with a note."""
 
@@ -139,23 +154,33 @@ OF_ONE_DTYPE = [row for row in ROWS if row.name != "AsType"]  # networks have on
 ELEMENTWISE = [row for row in OF_ONE_DTYPE if row.draws]
 
 
-def assert_equal(layer: Callable[[], tg.Layer], data: TrainingData, batch_size: int) -> list[str]:
+def ulps_apart(found: AnyArray, expected: AnyArray, dtype: np.dtype[Any]) -> float:
+    """Largest difference of two arrays, in units in the last place of their largest number."""
+    unit = np.spacing(dtype.type(np.max(np.abs(expected), initial=0.0)))
+    return float(np.max(np.abs(found - expected), initial=0.0) / unit)
+
+
+def assert_equal(
+    layer: Callable[[], tg.Layer], data: TrainingData, batch_size: int, gradient_ulps: float = ULPS
+) -> list[str]:
     """Train on every engine; return what the compiled one noted."""
-    tolerance = TOLERANCE[data.inputs.dtype.name]
+    limits = {"grads": gradient_ulps}
     eager, planned = (train(layer, kind, data, batch_size) for kind in (EagerEngine, PlannedEngine))
     one, two = (train(layer, partial(CompiledEngine, threads=n), data, batch_size) for n in (1, 2))
     for name, expected in eager.numbers.items():
         assert planned.numbers[name].tobytes() == expected.tobytes(), name
         assert two.numbers[name].tobytes() == one.numbers[name].tobytes(), name
-        scale = float(np.max(np.abs(expected), initial=1e-3))
-        difference = float(np.max(np.abs(one.numbers[name] - expected), initial=0.0))
-        assert difference <= tolerance * scale, name
+        difference = ulps_apart(one.numbers[name], expected, data.inputs.dtype)
+        assert difference <= limits.get(name, ULPS), name
     return one.notes
 
 
 def check_elementwise(row: Row, width: int, batch_size: int, dtype: str) -> None:
     data = data_for(row, width, 2 * batch_size + 1, dtype)
-    notes = assert_equal(lambda: Applied(row.make(), len(row.draws), width), data, batch_size)
+    limit = CANCELLING.get(row.name, ULPS)
+    notes = assert_equal(
+        lambda: Applied(row.make(), len(row.draws), width), data, batch_size, limit
+    )
     if row.name in NOT_NATIVE:
         name = row.name.split("-")[0]
         assert notes[0].startswith("the planned engine runs this network: there is no native code")
@@ -180,7 +205,7 @@ def test_elementwise(row: Row, width: int, batch_size: int, dtype: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("_many_parts")
-@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("batch_size", [1, 3, 100])
 @pytest.mark.parametrize("width", [1, 3, 17, 100])
 @pytest.mark.parametrize("row", ELEMENTWISE, ids=str)
@@ -199,7 +224,7 @@ def test_of_any_shape(row: Row) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("row", OF_ONE_DTYPE, ids=str)
 def test_of_all_shapes(row: Row, dtype: str) -> None:
     for inputs in row.samples:

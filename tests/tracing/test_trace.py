@@ -14,6 +14,7 @@ from typegrad.engines.planned_calls import plan
 from typegrad.engines.planned_memory import Arena
 from typegrad.tracing import NotTraceable, Recorder, Scalar, TraceError, evaluate, simplify
 from typegrad.tracing.primitives import GuardFailed
+from typegrad.tracing.scalar import of_scalars
 
 X = np.arange(6.0).reshape(2, 3)
 
@@ -139,6 +140,25 @@ def test_updates_see_each_other_s_old_values() -> None:
     assert [array.tolist() for array in arrays] == [[3.0, 4.0], [4.0, 6.0]]
     evaluate(graph, {})
     assert [array.tolist() for array in arrays] == [[4.0, 6.0], [7.0, 10.0]]
+
+
+@of_scalars
+def largest_power(base: float, limit: float) -> float:
+    power = 1.0
+    while power * base <= limit:
+        power *= base
+    return power
+
+
+def test_a_function_of_numbers_takes_scalars() -> None:
+    assert largest_power(2.0, 100.0) == 64.0
+    limit: Any = Scalar.named("limit", 100.0)
+    power: Any = largest_power(2.0, limit / 2.0)
+    assert repr(power) == "largest_power(2.0, (limit / 2.0))"
+    assert power.example == 32.0
+    assert (power + 1.0).evaluate({"limit": 20.0}) == 9.0
+    limits: Any = np.array([20.0, 100.0])
+    np.testing.assert_array_equal(power.evaluate({"limit": limits}), [8.0, 32.0])
 
 
 def test_scalars() -> None:

@@ -12,7 +12,11 @@ import numpy as np
 from typegrad.optimizers.optimizer import Optimizer
 from typegrad.options import NON_NEGATIVE
 from typegrad.schedules import Schedule
+from typegrad.tracing.scalar import of_scalars
 from typegrad.types import Vector
+
+_LONGEST_UNBOUNDED = 5.0
+"""RAdam's r up to which the variance is not bounded; PyTorch has this limit, the paper 4."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,14 +150,16 @@ class NAdam(_MomentOptimizer):
         return parameters - direction / scale, new
 
     def _momentum(self, step: int) -> float:
-        return float(self.betas[0] * (1.0 - 0.5 * 0.96 ** (step * self.momentum_decay)))
+        momentum: float = self.betas[0] * (1.0 - 0.5 * 0.96 ** (step * self.momentum_decay))
+        return momentum
 
+    @of_scalars
     def _momentum_product(self, step: int) -> float:
         products = self._momentum_products
         # Once a product is lost in 1 - product, later ones are as good as it.
         while len(products) <= step and 1.0 - products[-1] < 1.0:
             products.append(products[-1] * self._momentum(len(products)))
-        return products[min(step, len(products) - 1)]
+        return products[min(int(step), len(products) - 1)]
 
     @cached_property
     def _momentum_products(self) -> list[float]:
@@ -182,21 +188,33 @@ class RAdam(_MomentOptimizer):
         step: int,
     ) -> tuple[Vector, dict[str, Vector]]:
         """Return the new parameters and the new means."""
-        beta1, beta2 = self.betas
         new = self._moments(gradient, state)
-        size = learning_rate / (1.0 - beta1**step)
-        rectification = self._rectification(step)
-        if rectification == 0.0:
-            return parameters - size * new["mean"], new
-        size *= rectification * math.sqrt(1.0 - beta2**step)
-        return parameters - size * new["mean"] / (np.sqrt(new["mean_square"]) + self.epsilon), new
+        size = learning_rate * self._rectification(step) / (1.0 - self.betas[0] ** step)
+        # In one formula for both cases: the step's number is not known while it is traced.
+        is_bounded = self._is_bounded(step)
+        scale = is_bounded * (np.sqrt(new["mean_square"]) + self.epsilon) + (1.0 - is_bounded)
+        return parameters - size * new["mean"] / scale, new
 
+    @of_scalars
     def _rectification(self, step: int) -> float:
-        """Return R, or 0 while the variance is not bounded."""
-        beta2 = self.betas[1]
-        limit = 2.0 / (1.0 - beta2) - 1.0
-        length = limit - 2.0 * step * beta2**step / (1.0 - beta2**step)
-        if length <= 5.0:
-            return 0.0
+        """Return R, with the bias of sqrt(v), or 1 while the variance is not bounded."""
+        length, limit = self._length(step), self._longest
+        if length <= _LONGEST_UNBOUNDED:
+            return 1.0
         ratio = (length - 4.0) * (length - 2.0) * limit
-        return math.sqrt(ratio / ((limit - 4.0) * (limit - 2.0) * length))
+        root = math.sqrt(ratio / ((limit - 4.0) * (limit - 2.0) * length))
+        return root * math.sqrt(1.0 - self.betas[1] ** step)
+
+    @of_scalars
+    def _is_bounded(self, step: int) -> float:
+        """Return 1 if the variance is bounded, else 0."""
+        return float(self._length(step) > _LONGEST_UNBOUNDED)
+
+    def _length(self, step: int) -> float:
+        """Return r: how many gradients the mean square is of."""
+        power = self.betas[1] ** step
+        return self._longest - 2.0 * step * power / (1.0 - power)
+
+    @property
+    def _longest(self) -> float:
+        return 2.0 / (1.0 - self.betas[1]) - 1.0

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Mapping
+from functools import wraps
 from typing import Any, ClassVar, NoReturn, TypeAlias
+
+import numpy as np
 
 from typegrad.tracing.errors import TraceError
 
@@ -102,6 +105,33 @@ class Scalar:
         return self.text
 
 
+def of_scalars(function: Callable[..., float]) -> Callable[..., float]:
+    """Let a function of numbers take Scalars too, whatever Python code it has: loops, branches.
+
+    With a Scalar among its arguments, it gives one that is computed when the values are known.
+    """
+
+    @wraps(function)
+    def call(*arguments: Any) -> Any:
+        if not any(isinstance(argument, Scalar) for argument in arguments):
+            return function(*arguments)
+        parts = [_evaluator(argument) for argument in arguments]
+        return Scalar(
+            f"{function.__qualname__}({', '.join(map(str, arguments))})",
+            function(*map(_example, arguments)),
+            lambda values: _call(function, [part(values) for part in parts]),
+        )
+
+    return call
+
+
+def _call(function: Callable[..., float], arguments: list[Any]) -> Any:
+    """Call a function of numbers, or once for each number where there are arrays of them."""
+    if any(isinstance(argument, np.ndarray) for argument in arguments):
+        return np.vectorize(function, otypes=[float])(*arguments)
+    return function(*arguments)
+
+
 def _combine(symbol: Callable[[Any, Any], Any], left: Any, right: Any) -> Any:
     if not all(isinstance(part, Scalar | int | float) for part in (left, right)):
         return NotImplemented
@@ -113,11 +143,11 @@ def _combine(symbol: Callable[[Any, Any], Any], left: Any, right: Any) -> Any:
     )
 
 
-def _example(part: Scalar | Number) -> Number:
+def _example(part: Any) -> Any:
     return part.example if isinstance(part, Scalar) else part
 
 
-def _evaluator(part: Scalar | Number) -> Callable[[Values], Number]:
+def _evaluator(part: Any) -> Callable[[Values], Any]:
     if isinstance(part, Scalar):
         return part.evaluate
     return lambda values: part

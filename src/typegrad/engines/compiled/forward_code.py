@@ -10,11 +10,12 @@ import numpy as np
 
 from typegrad.data.standardizer import Standardizer
 from typegrad.engines.compiled.chain import Chain
+from typegrad.engines.compiled.compiler import KERNELS
 from typegrad.engines.compiled.forward_lowering import ForwardLowering
 from typegrad.engines.compiled.forward_worker import FORWARD_JOB
 from typegrad.engines.compiled.graph_facts import NotNativeError
 from typegrad.engines.compiled.layout import aligned_zeros
-from typegrad.engines.compiled.library import KERNELS, library_for
+from typegrad.engines.compiled.library import library_for
 from typegrad.engines.compiled.memory import Constants
 from typegrad.engines.compiled.program import (
     INPUTS,

@@ -30,7 +30,8 @@ ELEMENTWISE: Mapping[str, str] = {
             "divide", "add", "subtract", "multiply", "maximum", "minimum", "greater",
             "greater_equal", "less", "less_equal", "equal", "not_equal", "logical_and",
             "logical_or", "logical_not", "negative", "absolute", "sqrt", "square", "reciprocal",
-            "sign", "floor", "exp", "expm1", "log", "log1p", "tanh",
+            "sign", "floor", "exp", "expm1", "log", "log1p", "log2", "log10",
+            "logaddexp", "tanh",
         )
     },
 }  # fmt: skip

@@ -5,58 +5,19 @@ from __future__ import annotations
 import ctypes
 import logging
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any
 
 from typegrad.engines.compiled import llvm
 from typegrad.engines.compiled.cache import CodeCache
 from typegrad.engines.compiled.chain import Chain
-from typegrad.engines.compiled.forward_worker import emit_forward
-from typegrad.engines.compiled.kernel import emit_chain
-from typegrad.engines.compiled.masks import emit_mask
-from typegrad.engines.compiled.products import emit_product, emit_product_transposed
-from typegrad.engines.compiled.rows import (
-    emit_column_sums,
-    emit_fill,
-    emit_gather,
-    emit_pack,
-    emit_prefetch,
-    emit_row_dots,
-    emit_row_maxima,
-    emit_row_sums,
-    emit_total,
-    emit_transpose,
-    emit_zero_ends,
-)
-from typegrad.engines.compiled.scaling import emit_standardize, emit_unscale
+from typegrad.engines.compiled.compiler import KERNELS, WORKERS, Compiler
 from typegrad.engines.compiled.target import Target, host
-from typegrad.engines.compiled.worker import Worker
 
 logger = logging.getLogger("typegrad")
 
 COMPILING = "compiling native code"
 """How the note begins that says so."""
-
-KERNELS: Mapping[str, Callable[[Any, str, int, int], None]] = {
-    "product": emit_product,
-    "product_transposed": emit_product_transposed,
-    "gather": emit_gather,
-    "prefetch": emit_prefetch,
-    "fill": emit_fill,
-    "pack": emit_pack,
-    "zero_ends": emit_zero_ends,
-    "row_dots": emit_row_dots,
-    "row_sums": emit_row_sums,
-    "row_maxima": emit_row_maxima,
-    "column_sums": emit_column_sums,
-    "total": emit_total,
-    "transpose": emit_transpose,
-    "mask": emit_mask,
-    "standardize": emit_standardize,
-    "unscale": emit_unscale,
-}
-"""What is always there, beside the workers."""
 
 
 class Library:
@@ -80,16 +41,14 @@ class Library:
     def __init__(self, bits: int, target: Target, note: Callable[[str], None]) -> None:
         self.bits = bits
         self.lanes = target.lanes(bits)
-        self._target = target
         self.cache = CodeCache(target.key)
         self._lock = threading.Lock()
         self._addresses: dict[str, int] = {}
-        machine = target.machine()
-        self._machine = machine
+        self._compiler = Compiler(bits, target)
         empty = llvm.binding.parse_assembly("")
         self._engine = llvm.binding.create_mcjit_compiler(empty, target.machine())
         self._note: Callable[[str], None] = note
-        self._add("kernels", [*KERNELS, "worker", "forward", "forward_alone"], self._emit_kernels)
+        self._add("kernels", [*KERNELS, *WORKERS], self._compiler.kernels)
         self._note = logger.debug
         self._prototype = ctypes.CFUNCTYPE(*[ctypes.c_int64] * 4)
         self.worker = self._prototype(self._addresses["worker"])
@@ -109,10 +68,10 @@ class Library:
         with self._lock:
             for chain in wanted:
                 if chain.name not in self._addresses:
-                    self._add(chain.name, [chain.name], partial(self._emit_chain, chain))
+                    self._add(chain.name, [chain.name], partial(self._compiler.chain, chain))
         return {chain: self._addresses[chain.name] for chain in wanted}
 
-    def _add(self, name: str, functions: list[str], emit: Callable[[Any], None]) -> None:
+    def _add(self, name: str, functions: list[str], make_code: Callable[[], bytes]) -> None:
         """Load a module's functions from the cache, or compile them."""
         file = f"{name}_{self.bits}"
         code = self.cache.load(file)
@@ -121,34 +80,12 @@ class Library:
                 f"{COMPILING} for this processor: some seconds, once; it is kept in "
                 f"{self.cache.folder}"
             )
-            module = llvm.ir.Module(name)
-            module.triple = self._target.triple
-            emit(module)
-            code = self._compile(module)
+            code = make_code()
             self.cache.save(file, code)
         self._engine.add_object_file(llvm.binding.ObjectFileRef.from_data(code))
         self._engine.finalize_object()
         for function in functions:
             self._addresses[function] = self._engine.get_function_address(function)
-
-    def _emit_chain(self, chain: Chain, module: Any) -> None:
-        emit_chain(module, chain, self.bits, self.lanes)
-
-    def _emit_kernels(self, module: Any) -> None:
-        for name, emit in KERNELS.items():
-            emit(module, name, self.bits, self.lanes)
-        Worker(module, "worker", self.bits, self.lanes, self._target.pause).write_all()
-        emit_forward(module, "forward")
-
-    def _compile(self, module: Any) -> bytes:
-        parsed = llvm.binding.parse_assembly(str(module))
-        parsed.verify()
-        options = llvm.binding.create_pipeline_tuning_options(speed_level=2)
-        options.loop_vectorization = options.slp_vectorization = False
-        passes = llvm.binding.create_pass_builder(self._machine, options)
-        passes.getModulePassManager().run(parsed, passes)
-        code: bytes = self._machine.emit_object(parsed)
-        return code
 
 
 _libraries: dict[int, Library] = {}

@@ -10,8 +10,9 @@ import numpy as np
 
 from typegrad.engines.base import StepSettings, TrainingData
 from typegrad.engines.compiled.chain import Chain, ChainBuilder
+from typegrad.engines.compiled.compiler import KERNELS
 from typegrad.engines.compiled.layout import PaddedParameters, aligned_zeros
-from typegrad.engines.compiled.library import KERNELS, Library
+from typegrad.engines.compiled.library import Library
 from typegrad.engines.compiled.lowering import LoweredStep, StepLayout, StepLowering
 from typegrad.engines.compiled.memory import Constants
 from typegrad.engines.compiled.one_tile import OneTile, with_sums_last, zero_ends

@@ -11,18 +11,27 @@ from typegrad.engines.compiled.kernel import Kernel
 from typegrad.engines.compiled.program import ROWS
 from typegrad.engines.compiled.vector import Vectors
 
-# Shapes of blocks, rows by vectors, a table for each width. 16 sums in the first hide the
-# latency of multiply-adds and leave registers for the factors; the others take what is left
-# over. Where there are few rows, wide blocks keep more sums in flight.
-TALL_BLOCKS = (((8, 2), (4, 2), (2, 2), (1, 2)), ((8, 1), (4, 1), (2, 1), (1, 1)))
+# Shapes of blocks, rows by vectors, a table for each width. The sums of the first hide the
+# latency of multiply-adds, and leave registers for the factors: 16 sums of 32 registers, 12 of
+# 16. The others take what is left over. Where there are few rows, wide blocks keep more sums in
+# flight.
+TALL_BLOCKS = {
+    32: (((8, 2), (4, 2), (2, 2), (1, 2)), ((8, 1), (4, 1), (2, 1), (1, 1))),
+    16: (((6, 2), (4, 2), (2, 2), (1, 2)), ((6, 1), (4, 1), (2, 1), (1, 1))),
+}
+"""By the number of vectors that the processor's registers hold."""
+
 WIDE_BLOCKS = (((2, 4), (1, 4)), ((2, 2), (1, 2)), ((2, 1), (1, 1)))
 FEW_ROWS = 4
 
 DOTS = 4
 """Dot products that are summed over lanes together."""
 
+DOTS_ROWS = {32: (4, 2, 1), 16: (2, 1)}
+"""Rows of a block of dot products, by the number of registers."""
 
-def emit_product(module: Any, name: str, bits: int, lanes: int) -> None:
+
+def emit_product(module: Any, name: str, bits: int, lanes: int, registers: int) -> None:
     """Write ``out = start + a @ b``.
 
     The operands are out, a, b and start; the numbers are how many terms each sum has (-1: as
@@ -30,8 +39,9 @@ def emit_product(module: Any, name: str, bits: int, lanes: int) -> None:
     column to the next, so that a transposed one needs no copy. What sums begin with, `start`,
     is a bias (stride 0), zeros, or `out` itself. Columns are padded to whole vectors.
     """
+    tall_blocks = TALL_BLOCKS[registers]
     shapes = dict.fromkeys(
-        shape for tables in (TALL_BLOCKS, WIDE_BLOCKS) for table in tables for shape in table
+        shape for tables in (tall_blocks, WIDE_BLOCKS) for table in tables for shape in table
     )
     blocks = {shape: _product_block(module, name, shape, bits, lanes) for shape in shapes}
     code = Kernel(module, name, bits, lanes)
@@ -61,7 +71,7 @@ def emit_product(module: Any, name: str, bits: int, lanes: int) -> None:
     with code.when(code.rows < FEW_ROWS):
         panels(WIDE_BLOCKS)
         code.leave()
-    panels(TALL_BLOCKS)
+    panels(tall_blocks)
     code.finish()
 
 
@@ -86,14 +96,15 @@ def _product_block(module: Any, name: str, shape: tuple[int, int], bits: int, la
     return code.finish()
 
 
-def emit_product_transposed(module: Any, name: str, bits: int, lanes: int) -> None:
+def emit_product_transposed(module: Any, name: str, bits: int, lanes: int, registers: int) -> None:
     """Write ``out = a @ b^T``: each element is a dot product of two rows.
 
     It goes along the rows of both, which spares a transposed copy of `b`; only the sums over
     lanes make it slower than `emit_product`. The operands are out, a and b; the number says how
     many rows `b` has.
     """
-    shapes = [(rows, others) for others in (DOTS, 1) for rows in (4, 2, 1)]
+    heights = DOTS_ROWS[registers]
+    shapes = [(rows, others) for others in (DOTS, 1) for rows in heights]
     blocks = {shape: _dots_block(module, name, shape, bits, lanes) for shape in shapes}
     code = Kernel(module, name, bits, lanes)
     (out, out_row), (a, a_row), (b, b_row) = (code.operand(i) for i in range(3))
@@ -101,7 +112,7 @@ def emit_product_transposed(module: Any, name: str, bits: int, lanes: int) -> No
     for others in (DOTS, 1):
         with code.pieces(other, code.number(3), others) as j:
             row = code.variable()
-            for rows in (4, 2, 1):
+            for rows in heights:
                 with code.pieces(row, code.rows, rows) as i:
                     code.call(
                         blocks[rows, others],

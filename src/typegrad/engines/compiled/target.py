@@ -35,9 +35,18 @@ class Target:
         return self.vector_bits // bits
 
     @property
+    def vector_registers(self) -> int:
+        """How many vectors it holds in registers."""
+        return 16 if self._is_x86 and self.vector_bits < 512 else 32
+
+    @property
     def pause(self) -> str:
         """Instruction for a loop that waits for another thread."""
-        return "pause" if self.triple.startswith(("x86_64", "i686")) else "yield"
+        return "pause" if self._is_x86 else "yield"
+
+    @property
+    def _is_x86(self) -> bool:
+        return self.triple.startswith(("x86_64", "i686"))
 
     @cached_property
     def key(self) -> str:

@@ -137,8 +137,8 @@ class Vectors:
         return self.builder.fdiv(a, b)
 
     def fma(self, a: Value, b: Value, c: Value) -> Value:
-        """A * b + c, rounded once."""
-        return self._intrinsic("fma", a, b, c)
+        """A * b + c: rounded once, where the processor has an instruction for that."""
+        return self._intrinsic("fmuladd", a, b, c)
 
     def negative(self, a: Value) -> Value:
         return self.builder.fneg(a)

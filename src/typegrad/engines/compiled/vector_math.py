@@ -19,6 +19,19 @@ _LN2_PARTS = {
     32: (0.693359375, -2.12194440054690583e-4),
     64: (6.93147180369123816490e-01, 1.90821492927058770002e-10),
 }
+# log10(2) in the same way; 1 / ln(2) and 1 / ln(10) in two parts of which the first is rounded.
+_LOG10_2_PARTS = {
+    32: (0.3010292053222656, 7.903417155702139e-7),
+    64: (0.30102999566361177, 3.694239077158931e-13),
+}
+_LOG2_E_PARTS = {
+    32: (1.4426950216293335, 1.925962991126617e-8),
+    64: (1.4426950408889634, 2.035527374093103e-17),
+}
+_LOG10_E_PARTS = {
+    32: (0.4342944920063019, -1.0103050052231684e-8),
+    64: (0.4342944819032518, 1.098319650216765e-17),
+}
 # Beyond these exp overflows, or is zero even as a denormal number.
 _EXP_RANGE = {32: (-105.0, 89.0), 64: (-746.0, 710.0)}
 _TAYLOR_DEGREE = {32: 7, 64: 13}
@@ -61,6 +74,23 @@ def log(v: Vectors, x: Value) -> Value:
     exponent, f = _split(v, x)
     result = _log_of_parts(v, exponent, f)
     return _log_specials(v, x, result)
+
+
+def log2(v: Vectors, x: Value) -> Value:
+    """Logarithm to base 2, whole numbers for powers of two."""
+    return _log_to_base(v, x, (1.0, 0.0), _LOG2_E_PARTS[v.bits])
+
+
+def log10(v: Vectors, x: Value) -> Value:
+    """Logarithm to base 10."""
+    return _log_to_base(v, x, _LOG10_2_PARTS[v.bits], _LOG10_E_PARTS[v.bits])
+
+
+def logaddexp(v: Vectors, a: Value, b: Value) -> Value:
+    """log(e^a + e^b) = max(a, b) + log1p(e^-|a - b|); equal infinities differ by zero."""
+    distance = v.absolute(v.subtract(a, b))
+    distance = v.select(v.compare("==", a, b), v.constant(0.0), distance)
+    return v.add(v.maximum(a, b), log1p(v, exp(v, v.negative(distance))))
 
 
 def log1p(v: Vectors, x: Value) -> Value:
@@ -139,16 +169,31 @@ def _split(v: Vectors, x: Value) -> tuple[Value, Value]:
 
 
 def _log_of_parts(v: Vectors, exponent: Value, f: Value) -> Value:
-    """Exponent * ln 2 + log(1 + f), with log(1 + f) = 2 atanh(s), s = f / (2 + f)."""
+    """Exponent * ln 2 + log(1 + f); the large part f is kept apart until last."""
+    first, second = _LN2_PARTS[v.bits]
+    small = v.fma(exponent, v.constant(second), _log_beyond(v, f))
+    return v.fma(exponent, v.constant(first), v.add(f, small))
+
+
+def _log_to_base(
+    v: Vectors, x: Value, of_two: tuple[float, float], of_e: tuple[float, float]
+) -> Value:
+    """Logarithm to the base whose logarithms of 2 and of e, in two parts, are given."""
+    exponent, f = _split(v, x)
+    small = v.multiply(_log_beyond(v, f), v.constant(of_e[0]))
+    small = v.fma(f, v.constant(of_e[1]), small)
+    small = v.fma(exponent, v.constant(of_two[1]), small)
+    result = v.fma(exponent, v.constant(of_two[0]), v.fma(f, v.constant(of_e[0]), small))
+    return _log_specials(v, x, result)
+
+
+def _log_beyond(v: Vectors, f: Value) -> Value:
+    """log(1 + f) - f, with log(1 + f) = 2 atanh(s), s = f / (2 + f), and 2 s = f - s f."""
     s = v.divide(f, v.add(v.constant(2.0), f))
     z = v.multiply(s, s)
     terms = _ATANH_TERMS[v.bits]
     series = v.horner(z, tuple(2.0 / (2 * k + 1) for k in range(terms, 0, -1)))
-    # 2 s = f - s f, and the large part f is kept apart until last.
-    small = v.fma(v.multiply(s, z), series, v.negative(v.multiply(s, f)))
-    first, second = _LN2_PARTS[v.bits]
-    small = v.fma(exponent, v.constant(second), small)
-    return v.fma(exponent, v.constant(first), v.add(f, small))
+    return v.fma(v.multiply(s, z), series, v.negative(v.multiply(s, f)))
 
 
 def _log_specials(v: Vectors, x: Value, result: Any) -> Value:
