@@ -50,5 +50,10 @@ def emit_mask(module: Any, name: str, bits: int, lanes: int) -> None:
             number = b.lshr(mix(b.add(row_key, b.add(golden_columns, shift))), constant(11))
             is_kept = b.icmp_unsigned(">=", number, threshold)
             place = out + row * out_row + column * v.itemsize
-            v.store(v.select(is_kept, scale, zero), place)
+            mask = v.select(is_kept, scale, zero)
+            with b.if_else(code.columns.equals(1)) as (single, several):
+                with single:  # The rows after it may be another thread's.
+                    v.store_one(b.extract_element(mask, llvm.I32(0)), place)
+                with several:
+                    v.store(mask, place)
     code.finish()
