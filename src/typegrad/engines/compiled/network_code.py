@@ -223,7 +223,7 @@ class NetworkCode:
         return WORK_PER_STEP + parameters + step.lowered.multiply_adds * rows
 
     def _ending(self, step: NativeStep, rows: int) -> int:
-        """Return how each step ends; the bits are the same for all ways."""
+        """Return how each step ends: by settings and rows, whatever the threads."""
         if self._settings.clip_norm is not None:
             return UPDATE_AFTER_CHECK
         return UPDATE_IN_TILE if rows <= step.tile_rows else UPDATE_BY_BLOCKS

@@ -81,11 +81,11 @@ class OneTile:
     def for_parameters(self, threads: int) -> list[list[Instruction]]:
         """Return, for each thread, what sums gradients over the rows and updates parameters."""
         shares: list[list[Instruction]] = [[] for _ in range(threads)]
-        done = 0
+        done, total = 0, max(self.padded.loss_start, 1)
         for count, instructions in self._units():
             # By the middle of what it does, so that shares differ by no more than a unit.
             middle = done + count // 2
-            shares[min(middle * threads // self.padded.loss_start, threads - 1)] += instructions
+            shares[min(middle * threads // total, threads - 1)] += instructions
             done += count
         return shares
 
