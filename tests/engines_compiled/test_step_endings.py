@@ -183,3 +183,42 @@ def test_a_gradient_that_is_not_finite(
     untroubled = start(CompiledEngine, 23 // batch_size, threads=threads)
     assert untroubled[0] == ""
     assert numbers.tobytes() == untroubled[1].tobytes()
+
+
+def test_more_threads_than_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each waits for all others, so all must have started."""
+    monkeypatch.setattr(network_code, "WORK_PER_THREAD", 1)
+    results = []
+    for threads in (1, 41):
+        optimizer = tg.SGD()
+        engine = CompiledEngine(network_for("float32"), optimizer, StepSettings(), threads=threads)
+        results.append(numbers_after(engine, optimizer, 96, 48).tobytes())
+    assert results[0] == results[1]
+
+
+def test_an_update_that_makes_nan_of_zeros_is_not_native() -> None:
+    """Between the rows' ends all is zero: Adam without epsilon divides zero by zero there."""
+    optimizer = tg.Adam(epsilon=0.0)
+    notes: list[str] = []
+    engine = CompiledEngine(network_for("float32"), optimizer, StepSettings(), notes.append)
+    expected = EagerEngine(network_for("float32"), tg.Adam(epsilon=0.0), StepSettings())
+    losses = [
+        each.run_epoch(data_for(40, "float32"), np.arange(40), 8, np.full(5, 0.001))
+        for each in (engine, expected)
+    ]
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-4)
+    assert any("Adam's update is not native" in note for note in notes)
+
+
+def test_small_parameters_are_shared_among_threads() -> None:
+    """Many matrices, none of them large, are not one thread's work."""
+    layers = [tg.Dense(64, 64, "tanh") for _ in range(6)]
+    network = tg.NeuralNetwork(tg.Dense(5, 64), *layers, tg.Dense(64, 1), loss=tg.MSELoss())
+    engine = CompiledEngine(network, tg.SGD(), StepSettings(), threads=1)
+    engine.run_epoch(data_for(32, "float32"), np.arange(32), 32, np.full(1, 0.01))
+    assert engine._code is not None
+    step = engine._code._step_for(32)
+    programs = step.programs(data_for(32, "float32"))
+    table = step.tile_programs(programs, 32, 3).table.reshape(3, 4)
+    sizes = table[:, 3] - table[:, 2]
+    assert sizes.min() > 0.5 * sizes.max()

@@ -40,6 +40,17 @@ def test_product(shape: tuple[int, int, int], dtype: Any) -> None:
     assert product.flags.c_contiguous
 
 
+class Named(np.ndarray[Any, Any]):
+    """An array with a name, as users make them."""
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_on_subclasses_of_arrays(shape: tuple[int, int, int]) -> None:
+    x, weight = matrices(shape)
+    product = times_transposed(x.view(Named), weight)
+    assert np.asarray(product).tobytes() == times_transposed(x, weight).tobytes()
+
+
 def test_on_tensors() -> None:
     x, weight = matrices((3, 300, 300))
     for left, right in ((tg.Tensor(x), weight), (x, tg.Tensor(weight))):

@@ -264,3 +264,10 @@ def test_decoupling_an_optimizer_takes_one_line() -> None:
     parameters = np.array([1.0])
     NAdamW(0.5, weight_decay=0.5).step(parameters, np.zeros(1))
     assert parameters == 0.75
+
+
+def test_a_square_that_overflows_before_radam_uses_it() -> None:
+    parameters = np.array([1.0, 2.0], np.float32)
+    with np.errstate(over="ignore"):
+        RAdam(1e-22).step(parameters, np.array([1e20, 1.0], np.float32))
+    np.testing.assert_allclose(parameters, [0.99, 2.0], rtol=1e-6)

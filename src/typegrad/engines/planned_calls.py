@@ -46,10 +46,10 @@ _EXTREMA = (np.maximum, np.minimum)
 _POWERS = {2: np.square, 0.5: np.sqrt, 1: np.positive, -1: np.reciprocal}
 
 
-def plan(graph: Graph, arena: Arena, scalars: ScalarSlots | None = None) -> Plan:
+def plan(graph: Graph, arena: Arena) -> Plan:
     """Lay out memory for a graph and bind its calls."""
     arena.reset()
-    return _Planner(graph, arena, scalars or ScalarSlots()).plan()
+    return _Planner(graph, arena, ScalarSlots()).plan()
 
 
 class _Planner:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
 from functools import partial
+from itertools import repeat
 from operator import is_
 from typing import TYPE_CHECKING, Any
 
@@ -96,9 +97,12 @@ class Options:
                 yield name, value
 
 
+_GONE = object()
+
+
 def _values_of(attributes: dict[str, Any], names: tuple[str, ...], count: int) -> tuple[Any, ...]:
     """Return the attributes of these names, and more if one was added or taken away."""
-    found = tuple(map(attributes.get, names))
+    found = tuple(map(attributes.get, names, repeat(_GONE)))
     return found if len(attributes) == count else (*found, attributes)
 
 

@@ -107,7 +107,8 @@ def times_transposed(x: Array, weight: Array) -> Array:
     """
     given: tuple[Any, Any] = (x, weight)
     for array in given:
-        if type(array) is not np.ndarray:
+        # Subclasses of ndarray that bring no functions of their own, such as memmap, do as it does.
+        if type(array).__array_function__ is not np.ndarray.__array_function__:
             result: Array = array.__array_function__(times_transposed, (type(array),), given, {})
             return result
     if is_faster_transposed(x, weight):

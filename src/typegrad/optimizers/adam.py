@@ -192,7 +192,9 @@ class RAdam(_MomentOptimizer):
         size = learning_rate * self._rectification(step) / (1.0 - self.betas[0] ** step)
         # In one formula for both cases: the step's number is not known while it is traced.
         is_bounded = self._is_bounded(step)
-        scale = is_bounded * (np.sqrt(new["mean_square"]) + self.epsilon) + (1.0 - is_bounded)
+        # Zero times infinity would be NaN, where a square has overflowed and is not used.
+        root = np.minimum(np.sqrt(new["mean_square"]), float(np.finfo(parameters.dtype).max))
+        scale = is_bounded * (root + self.epsilon) + (1.0 - is_bounded)
         return parameters - size * new["mean"] / scale, new
 
     @of_scalars

@@ -93,7 +93,10 @@ class Optimizer(BaseOptimizer):
 
     @property
     def state(self) -> dict[str, Vector]:
-        """The state arrays by name; ``{}`` before the first step. They are not copies."""
+        """The state arrays by name; ``{}`` before the first step.
+
+        They are not copies, and after `reset` an engine may use the same arrays again.
+        """
         return dict(self._memory.state or {})
 
     @property

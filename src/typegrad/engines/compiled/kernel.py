@@ -1,4 +1,8 @@
-"""Kernels: native functions that take an instruction and a frame."""
+"""Kernels: native functions that take an instruction and a frame.
+
+Threads may share a tile, each with some of its rows. So a kernel may write beyond its columns
+within a row's stride only, and beyond its rows only up to whole vectors of a single column.
+"""
 
 from __future__ import annotations
 

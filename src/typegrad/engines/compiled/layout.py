@@ -114,10 +114,12 @@ def _joined(segments: Sequence[Segment]) -> list[Segment]:
     """Return as few segments as have the same numbers: each costs a copy at each call."""
     parts: list[Segment] = []
     for segment in segments:
-        first = Segment(segment.start, segment.padded_start, 1, 0, 0)
-        last = parts.pop() if parts else first
-        joined = last.joined(segment)
-        parts += [last, first.joined(segment) or segment] if joined is None else [joined]
+        nothing = Segment(segment.start, segment.padded_start, 1, 0, 0)
+        joined = parts[-1].joined(segment) if parts else None
+        if joined is None:
+            parts.append(nothing.joined(segment) or segment)
+        else:
+            parts[-1] = joined
     return parts
 
 

@@ -176,6 +176,7 @@ class NativeStep:
         for chain, address in library.chains(chains).items():
             self._addresses[chain] = address
         self._programs: tuple[tuple[Any, ...], Programs] | None = None
+        self._shares: dict[int, list[IntArray]] = {}
 
     def programs(self, data: TrainingData) -> Programs:
         """Return the programs for this data; they are kept until other data comes."""
@@ -212,13 +213,15 @@ class NativeStep:
         tile = OneTile(places, padded, self._update, self._addresses, itemsize)
         # Whole vectors of single columns, so that threads write nothing of each other's.
         own_rows = -(-rows // threads // self._layout.lanes) * self._layout.lanes
+        if threads not in self._shares:  # They are the same for all data.
+            self._shares[threads] = [encode(share) for share in tile.for_parameters(threads)]
         gathering = self._gathering(places, programs.sources)
-        fetching = self._fetching(programs.sources)
+        fetching = self._fetching(programs.sources, rows)
         for_rows = [tile.for_rows(gathering, thread * own_rows) for thread in range(threads)]
         return TilePrograms(
             own_rows,
             [encode(interleaved(each, fetching)) for each in for_rows],
-            [encode(share) for share in tile.for_parameters(threads)],
+            self._shares[threads],
         )
 
     def _gathering(self, places: Layout, sources: Mapping[str, Any]) -> list[Instruction]:
@@ -233,10 +236,10 @@ class NativeStep:
                 gathering.append(self._weigh(target, rows is not None))
         return gathering
 
-    def _fetching(self, sources: Mapping[str, Any]) -> list[Instruction]:
+    def _fetching(self, sources: Mapping[str, Any], ahead: int = -1) -> list[Instruction]:
         """Return what has the rows of the next tile brought nearer, part by part."""
         return [
-            replace(self._read("prefetch", rows), numbers=(part, FETCHES))
+            replace(self._read("prefetch", rows), numbers=(part, FETCHES, ahead))
             for part in range(FETCHES)
             for rows in sources.values()
             if rows.nbytes > CACHED_BYTES

@@ -157,6 +157,7 @@ class NetworkCode:
         arrays = UpdateArrays(vectors.values, vectors.grads, vectors.mask, vectors.state)
         try:
             graph = trace_update(optimizer, arrays, 0.1)
+            _check_update_of_zeros(optimizer, arrays)
             clipping = Clipping(factor, settings.clip_value)
             return lower_update(graph, vectors.values, vectors.grads, clipping, self._dtype)
         except (NotNativeError, TraceError) as error:
@@ -324,3 +325,14 @@ class NetworkCode:
             for column, scalar in enumerate(scalars):
                 table[: len(steps.rates), column] = scalar.evaluate(values)
         return table
+
+
+def _check_update_of_zeros(optimizer: Optimizer, zeros: UpdateArrays) -> None:
+    """Raise NotNativeError if zeros do not stay finite: they lie between the rows' ends."""
+    mask = zeros.decay_mask
+    with np.errstate(all="ignore"):
+        values, _ = optimizer.formula(
+            zeros.values, zeros.grads, dict(zeros.state), 0.1, 1, decay_mask=mask
+        )
+    if not np.isfinite(values).all():
+        raise NotNativeError("where a gradient of zeros makes numbers that are not finite")

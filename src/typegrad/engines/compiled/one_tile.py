@@ -2,26 +2,21 @@
 
 First each thread takes some of the rows through the network; no row needs another. Then each
 takes some of the parameters: their gradients, summed over all rows, and their update. So the
-bits are the same for any number of threads. A large matrix gets its gradient in blocks, and
-each block is used by the update while it is in cache: such a step has few rows, and spends most
-of its time on its parameters.
+bits are the same for any number of threads. Gradients are computed in blocks of a few thousand
+floats, and each block is used by the update while it is in cache: such a step has few rows, and
+spends most of its time on its parameters.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from itertools import groupby
 
 from typegrad.engines.compiled.chain import Chain
-from typegrad.engines.compiled.layout import PaddedParameters, Segment
+from typegrad.engines.compiled.layout import LARGEST_BLOCK, PaddedParameters, Segment
 from typegrad.engines.compiled.program import SUMS, WORKSPACE, Instruction, Operand
 from typegrad.engines.compiled.schedule import Layout, Schedule, Step, Total
 from typegrad.engines.compiled.updates import LoweredUpdate
-
-BLOCK_FLOATS = 4096
-"""Floats of a gradient that are computed at a time: with the optimizer's state for them, they
-fit a core's own caches."""
 
 
 def with_sums_last(schedule: Schedule) -> Schedule:
@@ -91,24 +86,31 @@ class OneTile:
 
     def _units(self) -> Iterator[tuple[int, list[Instruction]]]:
         """Give what belongs together, with the number of floats that it updates."""
+        sums = self._sums()
+        yield 0, [sums.pop(self.padded.loss_start * self.itemsize)]
+        waiting: list[Segment] = []
+        for segment in self.padded.segments:
+            count = segment.rows * segment.stride
+            place = segment.padded_start * self.itemsize
+            is_large = not segment.is_row and count > LARGEST_BLOCK and place in sums
+            waiting += [] if is_large else [segment]
+            floats = sum(each.rows * each.stride for each in waiting)
+            if waiting and (is_large or floats >= LARGEST_BLOCK):
+                yield self._whole(waiting, sums)
+                waiting = []
+            if is_large:
+                yield from self._blocks(segment, sums[place])
+        if waiting:
+            yield self._whole(waiting, sums)
+
+    def _sums(self) -> dict[int, Instruction]:
+        """Return what computes each sum over the rows, by the sum's place."""
         sums: dict[int, Instruction] = {}
         for step in self.layout.schedule.steps:
-            memory = step.outputs[0].memory
-            if step.accumulates and isinstance(memory, Total):
-                sums.update(zip(memory.offsets, self._calls(step), strict=True))
-        loss = sums.pop(self.padded.loss_start * self.itemsize)
-        yield 0, [loss]
-
-        def is_large(segment: Segment) -> bool:
-            has_gradient = segment.padded_start * self.itemsize in sums
-            is_matrix = not segment.is_row
-            return has_gradient and is_matrix and segment.rows * segment.stride > BLOCK_FLOATS
-
-        for in_blocks, segments in groupby(self.padded.segments, is_large):
-            for segment in segments if in_blocks else ():
-                yield from self._blocks(segment, sums[segment.padded_start * self.itemsize])
-            if not in_blocks:
-                yield self._whole(list(segments), sums)
+            output = step.outputs[0]
+            if step.accumulates and isinstance(output.memory, Total) and output.width:
+                sums.update(zip(output.memory.offsets, self._calls(step), strict=True))
+        return sums
 
     def _whole(
         self, segments: list[Segment], sums: Mapping[int, Instruction]
@@ -117,7 +119,7 @@ class OneTile:
         instructions = []
         for segment in segments:
             place = segment.padded_start * self.itemsize
-            instructions += [sums[place]] if place in sums else []
+            instructions += [sums[place]] if segment.width and place in sums else []
             instructions += self._zero_ends(segment, 0, segment.rows)
         count = sum(segment.rows * segment.stride for segment in segments)
         return count, [*instructions, self._update_part(segments[0].padded_start, count)]
@@ -129,7 +131,7 @@ class OneTile:
         out, left, *others = product.operands
         # The left factor is transposed: its columns are the gradient's rows.
         _, next_column, _ = product.numbers
-        rows_at_once = max(1, BLOCK_FLOATS // segment.stride)
+        rows_at_once = max(1, LARGEST_BLOCK // segment.stride)
         for first in range(0, segment.rows, rows_at_once):
             rows = min(rows_at_once, segment.rows - first)
             operands = (

@@ -48,6 +48,7 @@ class Runner:
         self._job = aligned_zeros(JOB_WORDS, np.dtype(np.int64))
         self._job[JOB["yield_function"]] = yield_function()
         self._pool: ThreadPoolExecutor | None = None
+        self._pool_threads = 0
 
     def set(self, fields: Mapping[str, int]) -> None:
         """Set integers of the job."""
@@ -68,8 +69,10 @@ class Runner:
     def _start_helpers(self, address: int, threads: int) -> list[Any]:
         if threads == 1:
             return []
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(thread_name_prefix="typegrad")
+        if self._pool is None or self._pool_threads < threads - 1:
+            # As many as there are helpers: each waits for all others.
+            self._pool_threads = threads - 1
+            self._pool = ThreadPoolExecutor(self._pool_threads, "typegrad")
         self.set({"arrived": 0, "aborted": 0})
         helpers = []
         try:

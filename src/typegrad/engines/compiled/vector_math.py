@@ -1,5 +1,7 @@
 """exp, log, tanh and their kin on vectors, by argument reduction and polynomials.
 
+In float32, tanh is one rational function.
+
 The largest errors, in units in the last place over all float32 numbers and dense float64
 samples, are measured by benchmarks/vector_math.py and stated in docs/performance.md.
 Method: Cody and Waite, *Software Manual for the Elementary Functions*, 1980.
