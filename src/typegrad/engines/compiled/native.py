@@ -37,9 +37,6 @@ SHARE, FACTOR, RESERVED = 0, 64, 128
 CACHED_BYTES = 4 * 2**20
 """Data up to this size are taken to be in the cache; rows of larger ones are fetched ahead."""
 
-FETCHES = 8
-"""Parts in which a tile's rows are fetched, between its steps."""
-
 NARROW_ROW = 2048
 """Bytes that a row's activations take up to which a network counts as narrow."""
 
@@ -195,11 +192,10 @@ class NativeStep:
             for name in self.lowered.sources
             if (array := arrays[name]) is not None
         }
-        gathering, fetching = self._gathering(self._places, sources), self._fetching(sources)
+        gathering = self._gathering(self._places, sources)
         first, following = (
-            encode(interleaved([*gathering, *rest], fetching))
+            encode([*gathering, *self._places.instructions(self._addresses, first_tile=is_first)])
             for is_first in (True, False)
-            for rest in [self._places.instructions(self._addresses, first_tile=is_first)]
         )
         return Programs(
             encode(self._transposes()), first, following, encode(self._zero_ends()), sources
@@ -215,35 +211,28 @@ class NativeStep:
         own_rows = -(-rows // threads // self._layout.lanes) * self._layout.lanes
         if threads not in self._shares:  # They are the same for all data.
             self._shares[threads] = [encode(share) for share in tile.for_parameters(threads)]
-        gathering = self._gathering(places, programs.sources)
-        fetching = self._fetching(programs.sources, rows)
-        for_rows = [tile.for_rows(gathering, thread * own_rows) for thread in range(threads)]
+        gathering = self._gathering(places, programs.sources, rows)
         return TilePrograms(
             own_rows,
-            [encode(interleaved(each, fetching)) for each in for_rows],
+            [encode(tile.for_rows(gathering, thread * own_rows)) for thread in range(threads)],
             self._shares[threads],
         )
 
-    def _gathering(self, places: Layout, sources: Mapping[str, Any]) -> list[Instruction]:
-        """Return what fills a tile with its rows of the data."""
+    def _gathering(
+        self, places: Layout, sources: Mapping[str, Any], ahead: int = -1
+    ) -> list[Instruction]:
+        """Return what fills a tile with its rows of the data, and fetches those so far ahead."""
         gathering = []
         for name, place in self.lowered.sources.items():
             target = places.operand(place)
             rows = sources.get(name)
             if rows is not None:
                 gathering.append(self._read("gather", rows, target))
+                if rows.nbytes > CACHED_BYTES:
+                    gathering.append(replace(self._read("prefetch", rows), numbers=(ahead,)))
             if name == "weights":
                 gathering.append(self._weigh(target, rows is not None))
         return gathering
-
-    def _fetching(self, sources: Mapping[str, Any], ahead: int = -1) -> list[Instruction]:
-        """Return what has the rows of the next tile brought nearer, part by part."""
-        return [
-            replace(self._read("prefetch", rows), numbers=(part, FETCHES, ahead))
-            for part in range(FETCHES)
-            for rows in sources.values()
-            if rows.nbytes > CACHED_BYTES
-        ]
 
     def _read(self, kernel: str, rows: Any, *targets: Operand) -> Instruction:
         """Call a kernel that reads the data's rows of a tile."""
@@ -276,18 +265,6 @@ class NativeStep:
                 self._addresses["zero_ends"], part, 0, part.rows, self._layout.dtype.itemsize
             )
         ]
-
-
-def interleaved(
-    instructions: Sequence[Instruction], others: Sequence[Instruction]
-) -> list[Instruction]:
-    """Spread other instructions evenly among some, after the first of them."""
-    joined: list[Instruction] = []
-    for number, instruction in enumerate(instructions, 1):
-        joined.append(instruction)
-        done = len(joined) - number
-        joined += others[done : len(others) * number // len(instructions)]
-    return joined
 
 
 def update_program(update: LoweredUpdate, library: Library) -> IntArray:

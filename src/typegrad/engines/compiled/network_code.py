@@ -58,8 +58,8 @@ HEAVY_ROW = 50_000
 WORK_PER_THREAD = 2_000_000
 """Multiply-adds of a step below which a further thread costs more than it brings."""
 
-WORK_PER_CALL = 200_000_000
-"""Multiply-adds between two looks at whether a stop was asked for: less than 0.1 s."""
+WORK_PER_CALL = 1_000_000_000
+"""Multiply-adds between two looks at whether a stop was asked for: some hundredths of a second."""
 
 WORK_PER_STEP, WORK_PER_PARAMETER = 5_000, 20
 """What a step and its update cost besides, in multiply-adds."""

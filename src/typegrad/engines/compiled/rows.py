@@ -46,18 +46,16 @@ def emit_gather(module: Any, name: str, bits: int, lanes: int) -> None:
 
 
 def emit_prefetch(module: Any, name: str, bits: int, lanes: int) -> None:
-    """Have some of the data's rows for the tile after this one brought nearer; operand: the data.
+    """Have the data's rows for a later tile brought nearer; operand: the data.
 
-    Rows in random order are each waited for, if they come from memory. The numbers are which
-    part of the rows it is, and of how many: a core waits, too, when it has asked for many at once;
-    and how far ahead they are (-1: as many rows as the tile has).
+    Rows in random order are each waited for, if they come from memory. The number is how many rows
+    ahead they are (-1: as many as the tile has).
     """
     code = Kernel(module, name, bits, lanes)
     data, data_row = code.operand(0)
-    part, parts, ahead = (code.number(1, i) for i in range(3))
-    begin = code.read(code.frame, ORDER) + code.rows.choose(ahead < 0, ahead) * WORD
-    first = begin + code.rows * part // parts * WORD
-    last = begin + code.rows * (part + 1) // parts * WORD
+    ahead = code.number(1)
+    first = code.read(code.frame, ORDER) + code.rows.choose(ahead < 0, ahead) * WORD
+    last = first + code.rows * WORD
     with code.loop(last.min(code.read(code.frame, ORDER_END)), WORD, first) as place:
         row = data + code.read(place) * data_row
         with code.loop(data_row, CACHE_LINE) as line:
