@@ -17,7 +17,7 @@ from measuring.machine import peak_megabytes
 from training.contestant import Contestant, Entry
 from training.problem import Problem
 
-SHORT_EPOCH = 0.02
+SHORT_EPOCH = 0.1
 """Seconds of an epoch that takes its second turn at once: as in training, where epochs follow
 each other."""
 
