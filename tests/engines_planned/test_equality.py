@@ -101,6 +101,31 @@ class InPlaceLayer(tg.Layer):
         return np.concatenate([output_grad[:, :1] * self.slope, rest], axis=1)
 
 
+class ViewLayer(tg.Layer):
+    """Passes on a view of its input that BLAS cannot take as it is."""
+
+    def __init__(self, view: Callable[[Array], Array]) -> None:
+        self.view = view
+
+    def output_features(self, in_features: int | None) -> int | None:
+        return None
+
+    def forward(self, x: Array, mode: tg.Mode = tg.INFERENCE) -> Array:
+        return self.view(x)
+
+    def backward(self, output_grad: Array) -> Array:
+        # Not its derivative, but of the input's shape, which is what this is about.
+        return np.concatenate([output_grad, output_grad], axis=1)[:, :5] * 0.5
+
+
+VIEWS: dict[str, Callable[[Array], Array]] = {
+    "rows from the last": lambda x: np.flip(x, axis=0),
+    "columns from the last": lambda x: x[:, ::-1],
+    "every other column": lambda x: x[:, ::2],
+    "one column, again and again": lambda x: np.broadcast_to(x[:, 1:2], x.shape),
+}
+
+
 @dataclass(frozen=True)
 class Case:
     """A network and what it is trained with."""
@@ -236,11 +261,19 @@ OWN = {
         settings=StepSettings(accumulation_steps=4),
     ),
     "in place": Case(lambda: [tg.Dense(4, 5), InPlaceLayer(), tg.Dense(5, 2)]),
+    **{
+        name: Case(lambda view=view: [tg.Dense(4, 5), ViewLayer(view), tg.Dense(_width(view), 2)])  # type: ignore[misc]
+        for name, view in VIEWS.items()
+    },
 }
 CASES = {
     **ACTIVATIONS, **LAYERS, **LOSSES, **SETTINGS, **OWN,
     **{name: Case(optimizer=make) for name, make in OPTIMIZERS.items()},
 }  # fmt: skip
+
+
+def _width(view: Callable[[Array], Array]) -> int:
+    return int(view(np.zeros((1, 5))).shape[1])
 
 
 def _layer(operation: tg.UnaryOperation) -> tg.Layer:

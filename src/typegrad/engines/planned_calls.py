@@ -11,7 +11,12 @@ import numpy as np
 
 from typegrad.engines.planned_blocks import Blocks, lie_apart
 from typegrad.engines.planned_choice import BITS, choose_by_bits
-from typegrad.engines.planned_layout import dense_strides, row_major, same_shape
+from typegrad.engines.planned_layout import (
+    dense_strides,
+    is_blas_matrix,
+    row_major,
+    same_shape,
+)
 from typegrad.engines.planned_memory import Arena, Block, Liveness, direct_targets
 from typegrad.engines.planned_plan import (
     CopiedResult,
@@ -328,7 +333,8 @@ class _Planner:
         self.arena.give(block)
 
     def product(self, left: AnyArray, right: AnyArray, out: AnyArray) -> None:
-        matrices = left.ndim == right.ndim == 2 and left.dtype == right.dtype == out.dtype
+        alike = left.dtype == right.dtype == out.dtype
+        matrices = alike and is_blas_matrix(left) and is_blas_matrix(right)
         # Both call the same BLAS routine, but for the product of two numbers; the method is faster.
         if matrices and out.flags.c_contiguous and max(*left.shape, *right.shape) > 1:
             self.steps.append(partial(left.dot, right, out))

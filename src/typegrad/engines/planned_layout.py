@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from typegrad.tracing import Node
-from typegrad.types import Shape
+from typegrad.types import AnyArray, Shape
 
 
 def same_shape(argument: Any, shape: Shape) -> Any:
@@ -22,10 +22,23 @@ def dense_strides(node: Node) -> tuple[int, ...]:
     """Strides that an array of this node's shape and axis order has without gaps."""
     strides = [0] * len(node.shape)
     step = node.dtype.itemsize
-    for axis in sorted(range(len(node.shape)), key=lambda axis: node.strides[axis]):
+    for axis in sorted(range(len(node.shape)), key=lambda axis: abs(node.strides[axis])):
         strides[axis] = step
         step *= node.shape[axis]
     return tuple(strides)
+
+
+def is_blas_matrix(array: AnyArray) -> bool:
+    """Whether BLAS takes an array as it is, a matrix whose rows or columns have no gaps.
+
+    Of others, NumPy's functions make copies in orders of their own.
+    """
+    if array.ndim != 2:
+        return False
+    (rows, columns), (down, along), size = array.shape, array.strides, array.itemsize
+    by_rows = along == size and down >= columns * size
+    by_columns = down == size and along >= rows * size
+    return by_rows or by_columns
 
 
 def row_major(shape: Shape) -> tuple[int, ...]:

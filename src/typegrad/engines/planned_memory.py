@@ -28,7 +28,7 @@ class Block:
         count = math.prod(shape)
         flat = self.memory[: count * dtype.itemsize].view(dtype)
         # As NumPy lays out results: the axis with the smallest stride varies fastest.
-        order = sorted(range(len(shape)), key=lambda axis: -strides[axis])
+        order = sorted(range(len(shape)), key=lambda axis: -abs(strides[axis]))
         dense = flat.reshape([shape[axis] for axis in order])
         array: AnyArray = dense.transpose(np.argsort(order)) if order else dense
         return array
