@@ -126,7 +126,7 @@ def direct_targets(graph: Graph, live: Liveness) -> dict[int, AnyArray]:
         place = places[id(call)]
         # What is there already must have been used; a failing guard must find it unchanged.
         free = live.last_use(leaf) < place or (
-            _is_elementwise(call) and live.last_use(leaf) == place and _reads(call, leaf)
+            _is_plain_ufunc(call) and live.last_use(leaf) == place and _reads(call, leaf)
         )
         alike = call.dtype == leaf.dtype and call.strides == array.strides
         unguarded = not any(guard > place for guard in guards)
@@ -146,16 +146,16 @@ def direct_targets(graph: Graph, live: Liveness) -> dict[int, AnyArray]:
 
 def _overwritten(call: Call, place: int, live: Liveness) -> Node | None:
     """Return the operand of a call that may lie where the result is written."""
-    if not _is_elementwise(call):
+    if not _is_plain_ufunc(call):
         return None
     for node in operands(call):
         alike = (node.shape, node.dtype, node.strides) == (call.shape, call.dtype, call.strides)
-        if alike and live.last_use(node) == place and _is_elementwise(node):
+        if alike and live.last_use(node) == place and _is_plain_ufunc(node):
             return node
     return None
 
 
-def _is_elementwise(node: Node) -> bool:
+def _is_plain_ufunc(node: Node) -> bool:
     function = node.function if isinstance(node, Call) else None
     return (
         isinstance(function, Ufunc)

@@ -23,6 +23,7 @@ from typegrad.engines.compiled.program import (
     Instruction,
     Operand,
     encode,
+    span,
 )
 from typegrad.engines.compiled.traced_step import TracedStep, trace_forward
 from typegrad.engines.planned_options import Options
@@ -223,10 +224,11 @@ class ForwardCode:
     def job(self, inputs: Array, outputs: Array, threads: int = 1) -> Job:
         """Return a job, to be run as often as one likes."""
         workspaces = aligned_zeros(threads * self._workspace_bytes, np.dtype(np.uint8))
+        start, end = span(self._program)
         return Job(
             {
-                "program": self._program.ctypes.data,
-                "end": self._program.ctypes.data + self._program.nbytes,
+                "program": start,
+                "end": end,
                 "inputs": inputs.ctypes.data,
                 "input_bytes": int(np.prod(self.row)) * inputs.itemsize,
                 "outputs": outputs.ctypes.data,

@@ -44,13 +44,25 @@ class Segment:
         """Whether it is one row."""
         return self.rows == 1
 
+    @property
+    def floats(self) -> int:
+        """Floats that it takes in padded memory."""
+        return self.rows * self.stride
+
+    def some_rows(self, first: int, rows: int) -> Segment:
+        """Return the segment of some of its rows."""
+        start, padded_start = first * self.width, first * self.stride
+        return Segment(
+            self.start + start, self.padded_start + padded_start, rows, self.width, self.stride
+        )
+
     def joined(self, following: Segment) -> Segment | None:
         """Return both as one row, if they are side by side in both places."""
         is_whole = self.is_row and self.width == self.stride
         if not (is_whole and (following.is_row or following.width == following.stride)):
             return None
         width = self.width + following.rows * following.width
-        stride = self.stride + following.rows * following.stride
+        stride = self.stride + following.floats
         return Segment(self.start, self.padded_start, 1, width, stride)
 
     def in_flat(self, flat: Vector) -> Array:
@@ -62,8 +74,9 @@ class Segment:
         """Return the view of its numbers in padded memory."""
         if self.is_row:
             return memory[self.padded_start : self.padded_start + self.width]
-        stop = self.padded_start + self.rows * self.stride
-        rows: Array = memory[self.padded_start : stop].reshape(self.rows, self.stride)
+        rows: Array = memory[self.padded_start : self.padded_start + self.floats].reshape(
+            self.rows, self.stride
+        )
         return rows[:, : self.width]
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from typegrad.engines.base import StepSettings, TrainingData
 from typegrad.engines.compiled.chain import Chain, ChainBuilder
 from typegrad.engines.compiled.compiler import KERNELS
-from typegrad.engines.compiled.layout import PaddedParameters, aligned_zeros
+from typegrad.engines.compiled.layout import PaddedParameters, aligned_zeros, padded
 from typegrad.engines.compiled.library import Library
 from typegrad.engines.compiled.lowering import LoweredStep, StepLayout, StepLowering
 from typegrad.engines.compiled.memory import Constants
@@ -24,6 +24,7 @@ from typegrad.engines.compiled.program import (
     Instruction,
     Operand,
     encode,
+    span,
 )
 from typegrad.engines.compiled.schedule import Layout
 from typegrad.engines.compiled.updates import LoweredUpdate
@@ -119,13 +120,9 @@ class TilePrograms:
         self.rows = rows
         pairs = list(zip(for_rows, for_parameters, strict=True))
         self.table: IntArray = np.array(
-            [[_start_and_end(program) for program in pair] for pair in pairs]
+            [[span(program) for program in pair] for pair in pairs]
         ).reshape(-1)
         self._kept = pairs
-
-
-def _start_and_end(program: IntArray) -> tuple[int, int]:
-    return program.ctypes.data, program.ctypes.data + program.nbytes
 
 
 class NativeStep:
@@ -204,11 +201,11 @@ class NativeStep:
     def tile_programs(self, programs: Programs, rows: int, threads: int) -> TilePrograms:
         """Return the programs for steps of one tile of so many rows."""
         assert self._update is not None
-        places, padded = self._one_tile_places, self._layout.padded
+        places, parameters = self._one_tile_places, self._layout.padded
         itemsize = self._layout.dtype.itemsize
-        tile = OneTile(places, padded, self._update, self._addresses, itemsize)
+        tile = OneTile(places, parameters, self._update, self._addresses, itemsize)
         # Whole vectors of single columns, so that threads write nothing of each other's.
-        own_rows = -(-rows // threads // self._layout.lanes) * self._layout.lanes
+        own_rows = padded(-(-rows // threads), self._layout.lanes)
         if threads not in self._shares:  # They are the same for all data.
             self._shares[threads] = [encode(share) for share in tile.for_parameters(threads)]
         gathering = self._gathering(places, programs.sources, rows)
@@ -262,7 +259,7 @@ class NativeStep:
             instruction
             for part in self._layout.padded.segments
             for instruction in zero_ends(
-                self._addresses["zero_ends"], part, 0, part.rows, self._layout.dtype.itemsize
+                self._addresses["zero_ends"], part, self._layout.dtype.itemsize
             )
         ]
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from typegrad.engines.base import StepSettings, TrainingData, never
+from typegrad.engines.base import StepSettings, TrainingData, all_finite, never
 from typegrad.engines.compiled.branches import takes_branches
 from typegrad.engines.compiled.graph_facts import NotNativeError
 from typegrad.engines.compiled.layout import PaddedParameters, aligned_zeros
@@ -25,7 +25,7 @@ from typegrad.engines.compiled.native import (
     mask_keys,
     update_program,
 )
-from typegrad.engines.compiled.program import WORKSPACE, Operand
+from typegrad.engines.compiled.program import WORKSPACE, Operand, span
 from typegrad.engines.compiled.runner import Outcome, Runner, double_bits
 from typegrad.engines.compiled.traced_step import TracedStep
 from typegrad.engines.compiled.updates import Clipping, LoweredUpdate, lower_update
@@ -291,8 +291,7 @@ class NetworkCode:
             ("step", programs.step), ("first", programs.first), ("next", programs.following),
             ("chunk", programs.chunk), ("update", self._update_program),
         ):  # fmt: skip
-            fields[f"{name}_program"] = program.ctypes.data
-            fields[f"{name}_end"] = program.ctypes.data + program.nbytes
+            fields[f"{name}_program"], fields[f"{name}_end"] = span(program)
         return fields
 
     def _chunk_count(self, step: NativeStep, rows: int, ending: int) -> int:
@@ -334,5 +333,5 @@ def _check_update_of_zeros(optimizer: Optimizer, zeros: UpdateArrays) -> None:
         values, _ = optimizer.formula(
             zeros.values, zeros.grads, dict(zeros.state), 0.1, 1, decay_mask=mask
         )
-    if not np.isfinite(values).all():
+    if not all_finite(values):
         raise NotNativeError("where a gradient of zeros makes numbers that are not finite")

@@ -90,12 +90,11 @@ class OneTile:
         yield 0, [sums.pop(self.padded.loss_start * self.itemsize)]
         waiting: list[Segment] = []
         for segment in self.padded.segments:
-            count = segment.rows * segment.stride
             place = segment.padded_start * self.itemsize
-            is_large = not segment.is_row and count > LARGEST_BLOCK and place in sums
+            is_large = not segment.is_row and segment.floats > LARGEST_BLOCK and place in sums
             waiting += [] if is_large else [segment]
-            floats = sum(each.rows * each.stride for each in waiting)
-            if waiting and (is_large or floats >= LARGEST_BLOCK):
+            is_full = sum(each.floats for each in waiting) >= LARGEST_BLOCK
+            if waiting and (is_large or is_full):
                 yield self._whole(waiting, sums)
                 waiting = []
             if is_large:
@@ -120,8 +119,8 @@ class OneTile:
         for segment in segments:
             place = segment.padded_start * self.itemsize
             instructions += [sums[place]] if segment.width and place in sums else []
-            instructions += self._zero_ends(segment, 0, segment.rows)
-        count = sum(segment.rows * segment.stride for segment in segments)
+            instructions += self._zero_ends(segment)
+        count = sum(segment.floats for segment in segments)
         return count, [*instructions, self._update_part(segments[0].padded_start, count)]
 
     def _blocks(
@@ -133,35 +132,30 @@ class OneTile:
         _, next_column, _ = product.numbers
         rows_at_once = max(1, LARGEST_BLOCK // segment.stride)
         for first in range(0, segment.rows, rows_at_once):
-            rows = min(rows_at_once, segment.rows - first)
+            part = segment.some_rows(first, min(rows_at_once, segment.rows - first))
             operands = (
                 out.moved(first * segment.stride * self.itemsize),
                 left.moved(first * next_column * self.itemsize),
                 *others,
             )
-            count = rows * segment.stride
-            yield (
-                count,
-                [
-                    replace(product, rows=rows, operands=operands),
-                    *self._zero_ends(segment, first, rows),
-                    self._update_part(segment.padded_start + first * segment.stride, count),
-                ],
-            )
+            instructions = [
+                replace(product, rows=part.rows, operands=operands),
+                *self._zero_ends(part),
+                self._update_part(part.padded_start, part.floats),
+            ]
+            yield part.floats, instructions
 
     def _update_part(self, start: int, count: int) -> Instruction:
         function = self.addresses[self.update.chain]
         return self.update.instruction_for(function, start * self.itemsize, count)
 
-    def _zero_ends(self, segment: Segment, first: int, rows: int) -> list[Instruction]:
-        function = self.addresses["zero_ends"]
-        return list(zero_ends(function, segment, first, rows, self.itemsize))
+    def _zero_ends(self, segment: Segment) -> list[Instruction]:
+        return zero_ends(self.addresses["zero_ends"], segment, self.itemsize)
 
 
-def zero_ends(
-    function: int, segment: Segment, first: int, rows: int, itemsize: int
-) -> Iterator[Instruction]:
+def zero_ends(function: int, segment: Segment, itemsize: int) -> list[Instruction]:
     """Set a gradient between its rows' ends to zero, as others read whole blocks."""
-    if segment.width < segment.stride:
-        start = (segment.padded_start + first * segment.stride) * itemsize
-        yield Instruction(function, rows, segment.width, (Operand(SUMS, start, segment.stride),))
+    if segment.width == segment.stride:
+        return []
+    rows = Operand(SUMS, segment.padded_start * itemsize, segment.stride)
+    return [Instruction(function, segment.rows, segment.width, (rows,))]

@@ -24,6 +24,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from typegrad.types import IntArray
+
 ABSOLUTE, WORKSPACE, SUMS, SCALARS, BLOCK, INPUTS, OUTPUTS = range(7)
 SPACES = 7
 
@@ -80,3 +82,9 @@ def encode(instructions: list[Instruction]) -> npt.NDArray[np.int64]:
     """Return a program as an array of integers."""
     fields = [field for instruction in instructions for field in instruction.fields()]
     return np.array(fields, np.int64)
+
+
+def span(program: IntArray) -> tuple[int, int]:
+    """Return the addresses where a program starts and where it ends."""
+    start = program.ctypes.data
+    return start, start + program.nbytes

@@ -64,7 +64,8 @@ class Runner:
         taken = self._worker(address, 0, threads)
         for helper in helpers:
             helper.result()
-        return Outcome(taken, bool(job[JOB["failed"]]), bool(job[JOB["spoiled"]]))
+        spoiled = bool(job[JOB["spoiled"]])
+        return Outcome(taken, spoiled or bool(job[JOB["failed"]]), spoiled)
 
     def _start_helpers(self, address: int, threads: int) -> list[Any]:
         if threads == 1:

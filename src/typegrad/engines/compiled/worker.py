@@ -154,7 +154,6 @@ class Worker(Code):
         found = self.call(self.run_program, start, end, self.frame)
         with self.when(found.differs(0)):
             self.write_shared(self.job, 1, JOB["spoiled"])
-            self.write_shared(self.job, 1, JOB["failed"])
 
     def wait(self, taken: Int) -> None:
         """Wait for the other threads; give up if one of them could not be started."""
