@@ -219,6 +219,6 @@ def test_small_parameters_are_shared_among_threads() -> None:
     assert engine._code is not None
     step = engine._code._step_for(32)
     programs = step.programs(data_for(32, "float32"))
-    table = step.tile_programs(programs, 32, 3).table.reshape(3, 4)
+    table = step.tile_programs(programs, 32, 3).table.reshape(3, 6)
     sizes = table[:, 3] - table[:, 2]
     assert sizes.min() > 0.5 * sizes.max()

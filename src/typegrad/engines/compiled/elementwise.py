@@ -78,6 +78,8 @@ FUNCTIONS: Mapping[str, VectorFunction] = {
     "add": Vectors.add,
     "subtract": Vectors.subtract,
     "multiply": Vectors.multiply,
+    # As kernels of products round it.
+    "outer": lambda v, a, b: v.fma(a, b, v.constant(0.0)),
     "divide": Vectors.divide,
     "maximum": Vectors.maximum,
     "minimum": Vectors.minimum,

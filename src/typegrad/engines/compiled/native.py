@@ -15,7 +15,13 @@ from typegrad.engines.compiled.layout import PaddedParameters, aligned_zeros, pa
 from typegrad.engines.compiled.library import Library
 from typegrad.engines.compiled.lowering import LoweredStep, StepLayout, StepLowering
 from typegrad.engines.compiled.memory import Constants
-from typegrad.engines.compiled.one_tile import OneTile, with_sums_last, zero_ends
+from typegrad.engines.compiled.one_tile import (
+    OneTile,
+    block_floats,
+    gradient_of,
+    with_sums_last,
+    zero_ends,
+)
 from typegrad.engines.compiled.program import (
     ABSOLUTE,
     TILE_ROWS,
@@ -111,18 +117,18 @@ class TilePrograms:
     rows
         How many of a tile's rows each thread takes.
     table
-        For each thread, start and end of its programs for rows and for parameters.
+        For each thread, start and end of its programs for rows, for parameters, and for
+        parameters in the last step.
     """
 
     def __init__(
-        self, rows: int, for_rows: Sequence[IntArray], for_parameters: Sequence[IntArray]
+        self, rows: int, for_rows: Sequence[IntArray], for_parameters: Sequence[Sequence[IntArray]]
     ) -> None:
         self.rows = rows
-        pairs = list(zip(for_rows, for_parameters, strict=True))
+        self._kept = list(zip(for_rows, *for_parameters, strict=True))
         self.table: IntArray = np.array(
-            [[span(program) for program in pair] for pair in pairs]
+            [[span(program) for program in programs] for programs in self._kept]
         ).reshape(-1)
-        self._kept = pairs
 
 
 class NativeStep:
@@ -156,6 +162,7 @@ class NativeStep:
     ) -> None:
         self._layout = layout
         self._update = update
+        self._outer_update = update and update.of_outer_product()
         self._constants = Constants(layout.dtype, layout.lanes)
         self.lowered: LoweredStep = StepLowering(graph, layout, self._constants).run()
         schedule = self.lowered.schedule
@@ -166,11 +173,12 @@ class NativeStep:
         used_bytes = max(self._places.used_bytes, self._one_tile_places.used_bytes)
         self.workspace_bytes = -(-used_bytes // 4096) * 4096 + 4096
         self._addresses: dict[str | Chain, int] = {name: library.kernel(name) for name in KERNELS}
-        chains = [SCALE_CHAIN, *schedule.chains(), *([update.chain] if update else [])]
+        updates = [each.chain for each in (update, self._outer_update) if each]
+        chains = [SCALE_CHAIN, *schedule.chains(), *updates]
         for chain, address in library.chains(chains).items():
             self._addresses[chain] = address
         self._programs: tuple[tuple[Any, ...], Programs] | None = None
-        self._shares: dict[int, list[IntArray]] = {}
+        self._shares: dict[tuple[int, bool], list[list[IntArray]]] = {}
 
     def programs(self, data: TrainingData) -> Programs:
         """Return the programs for this data; they are kept until other data comes."""
@@ -200,19 +208,38 @@ class NativeStep:
 
     def tile_programs(self, programs: Programs, rows: int, threads: int) -> TilePrograms:
         """Return the programs for steps of one tile of so many rows."""
-        assert self._update is not None
-        places, parameters = self._one_tile_places, self._layout.padded
-        itemsize = self._layout.dtype.itemsize
-        tile = OneTile(places, parameters, self._update, self._addresses, itemsize)
+        places = self._one_tile_places
         # Whole vectors of single columns, so that threads write nothing of each other's.
         own_rows = padded(-(-rows // threads), self._layout.lanes)
-        if threads not in self._shares:  # They are the same for all data.
-            self._shares[threads] = [encode(share) for share in tile.for_parameters(threads)]
+        if (threads, rows == 1) not in self._shares:  # They are the same for all data.
+            self._shares[threads, rows == 1] = self._encode_shares(threads, rows)
         gathering = self._gathering(places, programs.sources, rows)
+        tile = self._one_tile(rows, keeps_gradient=False)
         return TilePrograms(
             own_rows,
             [encode(tile.for_rows(gathering, thread * own_rows)) for thread in range(threads)],
-            self._shares[threads],
+            self._shares[threads, rows == 1],
+        )
+
+    def _encode_shares(self, threads: int, rows: int) -> list[list[IntArray]]:
+        """Return each thread's programs for parameters, of all steps and of the last."""
+        floats = block_floats(self._layout.padded)
+        memory = self._constants.matrix(threads, floats).offset
+        blocks = [memory + i * floats * self._layout.dtype.itemsize for i in range(threads)]
+        tiles = [self._one_tile(rows, keeps_gradient=is_last) for is_last in (False, True)]
+        return [[encode(share) for share in tile.for_parameters(blocks)] for tile in tiles]
+
+    def _one_tile(self, rows: int, *, keeps_gradient: bool) -> OneTile:
+        assert self._update and self._outer_update
+        return OneTile(
+            self._one_tile_places,
+            self._layout.padded,
+            self._update,
+            self._outer_update,
+            self._addresses,
+            self._layout.dtype.itemsize,
+            rows,
+            keeps_gradient,
         )
 
     def _gathering(
@@ -259,7 +286,9 @@ class NativeStep:
             instruction
             for part in self._layout.padded.segments
             for instruction in zero_ends(
-                self._addresses["zero_ends"], part, self._layout.dtype.itemsize
+                self._addresses["zero_ends"],
+                part,
+                gradient_of(part, self._layout.dtype.itemsize),
             )
         ]
 

@@ -2,19 +2,29 @@
 
 First each thread takes some of the rows through the network; no row needs another. Then each
 takes some of the parameters: their gradients, summed over all rows, and their update. So the
-bits are the same for any number of threads. Gradients are computed in blocks of a few thousand
-floats, and each block is used by the update while it is in cache: such a step has few rows, and
-spends most of its time on its parameters.
+bits are the same for any number of threads.
+
+Such a step has few rows, and spends most of its time on its parameters. So large matrices'
+gradients are computed in blocks of a few thousand floats, which the update uses while they are in
+cache. All blocks take the same small memory; a matrix's gradient for one row is an outer product,
+and takes none. Only in the last of the steps, whose gradient may be looked at, all of it is kept.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from typegrad.engines.compiled.chain import Chain
 from typegrad.engines.compiled.layout import LARGEST_BLOCK, PaddedParameters, Segment
-from typegrad.engines.compiled.program import SUMS, WORKSPACE, Instruction, Operand
+from typegrad.engines.compiled.program import (
+    ABSOLUTE,
+    BLOCK,
+    SUMS,
+    WORKSPACE,
+    Instruction,
+    Operand,
+)
 from typegrad.engines.compiled.schedule import Layout, Schedule, Step, Total
 from typegrad.engines.compiled.updates import LoweredUpdate
 
@@ -37,19 +47,26 @@ class OneTile:
         Of a schedule from `with_sums_last`.
     padded
         Where parameters lie.
-    update
-        What is done with their gradients.
+    update, outer_update
+        What is done with their gradients, and with gradients that are outer products.
     addresses
         Of native functions.
     itemsize
         Bytes of a float.
+    rows
+        Of the tile.
+    keeps_gradient
+        Whether all of the gradient is in its place afterwards.
     """
 
     layout: Layout
     padded: PaddedParameters
     update: LoweredUpdate
+    outer_update: LoweredUpdate
     addresses: Mapping[str | Chain, int]
     itemsize: int
+    rows: int
+    keeps_gradient: bool
 
     # -- rows -----------------------------------------------------------------------
 
@@ -73,16 +90,23 @@ class OneTile:
 
     # -- parameters -----------------------------------------------------------------
 
-    def for_parameters(self, threads: int) -> list[list[Instruction]]:
-        """Return, for each thread, what sums gradients over the rows and updates parameters."""
-        shares: list[list[Instruction]] = [[] for _ in range(threads)]
+    def for_parameters(self, blocks: Sequence[int]) -> list[list[Instruction]]:
+        """Return, for each thread, what sums gradients over the rows and updates parameters.
+
+        Each thread has memory at an address, for a block of a gradient: see `block_floats`.
+        """
+        threads = len(blocks)
+        shares: list[list[Instruction]] = [[] for _ in blocks]
         done, total = 0, max(self.padded.loss_start, 1)
         for count, instructions in self._units():
             # By the middle of what it does, so that shares differ by no more than a unit.
             middle = done + count // 2
             shares[min(middle * threads // total, threads - 1)] += instructions
             done += count
-        return shares
+        return [
+            [_in_block(each, block) for each in share]
+            for share, block in zip(shares, blocks, strict=True)
+        ]
 
     def _units(self) -> Iterator[tuple[int, list[Instruction]]]:
         """Give what belongs together, with the number of floats that it updates."""
@@ -90,17 +114,17 @@ class OneTile:
         yield 0, [sums.pop(self.padded.loss_start * self.itemsize)]
         waiting: list[Segment] = []
         for segment in self.padded.segments:
-            place = segment.padded_start * self.itemsize
-            is_large = not segment.is_row and segment.floats > LARGEST_BLOCK and place in sums
-            waiting += [] if is_large else [segment]
-            is_full = sum(each.floats for each in waiting) >= LARGEST_BLOCK
-            if waiting and (is_large or is_full):
-                yield self._whole(waiting, sums)
+            product = sums.get(gradient_of(segment, self.itemsize).offset)
+            if product and self._is_cut(segment):
+                yield from self._whole(waiting, sums)
+                yield from self._parts(segment, product)
                 waiting = []
-            if is_large:
-                yield from self._blocks(segment, sums[place])
-        if waiting:
-            yield self._whole(waiting, sums)
+                continue
+            waiting.append(segment)
+            if sum(each.floats for each in waiting) >= LARGEST_BLOCK:
+                yield from self._whole(waiting, sums)
+                waiting = []
+        yield from self._whole(waiting, sums)
 
     def _sums(self) -> dict[int, Instruction]:
         """Return what computes each sum over the rows, by the sum's place."""
@@ -111,51 +135,94 @@ class OneTile:
                 sums.update(zip(output.memory.offsets, self._calls(step), strict=True))
         return sums
 
+    def _is_cut(self, segment: Segment) -> bool:
+        """Whether a parameter is updated by itself, some rows at a time."""
+        is_large = segment.floats > LARGEST_BLOCK
+        return not segment.is_row and (is_large or self._is_outer(segment))
+
+    def _is_outer(self, segment: Segment) -> bool:
+        """Whether a matrix's gradient is computed on the way, from its factors."""
+        # What lies between the ends of the factor's rows may be anything.
+        has_no_ends = segment.width == segment.stride
+        return self.rows == 1 and has_no_ends and not self.keeps_gradient
+
     def _whole(
         self, segments: list[Segment], sums: Mapping[int, Instruction]
-    ) -> tuple[int, list[Instruction]]:
-        """Return the unit of parameters side by side."""
+    ) -> Iterator[tuple[int, list[Instruction]]]:
+        """Give the unit of parameters side by side, if there are any."""
         instructions = []
         for segment in segments:
-            place = segment.padded_start * self.itemsize
-            instructions += [sums[place]] if segment.width and place in sums else []
-            instructions += self._zero_ends(segment)
-        count = sum(segment.floats for segment in segments)
-        return count, [*instructions, self._update_part(segments[0].padded_start, count)]
+            gradient = gradient_of(segment, self.itemsize)
+            if segment.width and gradient.offset in sums:
+                instructions.append(sums[gradient.offset])
+            instructions += self._zero_ends(segment, gradient)
+        for first in segments[:1]:
+            count = sum(segment.floats for segment in segments)
+            place = (gradient_of(first, self.itemsize),)
+            yield count, [*instructions, self._updating(self.update, first, (1, count), place)]
 
-    def _blocks(
+    def _parts(
         self, segment: Segment, product: Instruction
     ) -> Iterator[tuple[int, list[Instruction]]]:
         """Give the units of a matrix, whose gradient is a product: some rows each."""
-        out, left, *others = product.operands
+        _, left, right, start = product.operands
         # The left factor is transposed: its columns are the gradient's rows.
         _, next_column, _ = product.numbers
         rows_at_once = max(1, LARGEST_BLOCK // segment.stride)
         for first in range(0, segment.rows, rows_at_once):
             part = segment.some_rows(first, min(rows_at_once, segment.rows - first))
-            operands = (
-                out.moved(first * segment.stride * self.itemsize),
-                left.moved(first * next_column * self.itemsize),
-                *others,
-            )
+            column = left.moved(first * next_column * self.itemsize)
+            if self._is_outer(segment):
+                factors = (replace(right, stride=0), replace(column, stride=next_column))
+                shape = (part.rows, part.stride)
+                yield part.floats, [self._updating(self.outer_update, part, shape, factors)]
+                continue
+            gradient = gradient_of(part, self.itemsize)
+            if not self.keeps_gradient:
+                gradient = Operand(BLOCK, 0, segment.stride)
             instructions = [
-                replace(product, rows=part.rows, operands=operands),
-                *self._zero_ends(part),
-                self._update_part(part.padded_start, part.floats),
+                replace(product, rows=part.rows, operands=(gradient, column, right, start)),
+                *self._zero_ends(part, gradient),
+                self._updating(self.update, part, (1, part.floats), (gradient,)),
             ]
             yield part.floats, instructions
 
-    def _update_part(self, start: int, count: int) -> Instruction:
-        function = self.addresses[self.update.chain]
-        return self.update.instruction_for(function, start * self.itemsize, count)
+    def _updating(
+        self,
+        update: LoweredUpdate,
+        segment: Segment,
+        shape: tuple[int, int],
+        gradient: Sequence[Operand],
+    ) -> Instruction:
+        """Return the update of rows of floats, from a segment's first on."""
+        start = segment.padded_start * self.itemsize
+        return update.instruction_for(self.addresses[update.chain], start, shape, gradient)
 
-    def _zero_ends(self, segment: Segment) -> list[Instruction]:
-        return zero_ends(self.addresses["zero_ends"], segment, self.itemsize)
+    def _zero_ends(self, segment: Segment, gradient: Operand) -> list[Instruction]:
+        return zero_ends(self.addresses["zero_ends"], segment, gradient)
 
 
-def zero_ends(function: int, segment: Segment, itemsize: int) -> list[Instruction]:
+def block_floats(padded: PaddedParameters) -> int:
+    """Return how many floats a block of a large matrix's gradient may have."""
+    return max([LARGEST_BLOCK, *(segment.stride for segment in padded.segments)])
+
+
+def gradient_of(segment: Segment, itemsize: int) -> Operand:
+    """Return where the gradient of a parameter, or of some of its rows, is summed."""
+    return Operand(SUMS, segment.padded_start * itemsize, segment.stride)
+
+
+def zero_ends(function: int, segment: Segment, gradient: Operand) -> list[Instruction]:
     """Set a gradient between its rows' ends to zero, as others read whole blocks."""
     if segment.width == segment.stride:
         return []
-    rows = Operand(SUMS, segment.padded_start * itemsize, segment.stride)
-    return [Instruction(function, segment.rows, segment.width, (rows,))]
+    return [Instruction(function, segment.rows, segment.width, (gradient,))]
+
+
+def _in_block(instruction: Instruction, block: int) -> Instruction:
+    """Return the instruction for a thread, whose blocks of gradients lie at an address."""
+    operands = [
+        Operand(ABSOLUTE, block, operand.stride) if operand.space == BLOCK else operand
+        for operand in instruction.operands
+    ]
+    return replace(instruction, operands=tuple(operands))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -42,11 +42,19 @@ class Clipping:
 class LoweredUpdate:
     """An update as a chain, and the numbers that it needs for each step.
 
-    `kept` are the arrays that the operands name by address.
+    Attributes
+    ----------
+    operands
+        Of the chain: what it writes, then what it reads.
+    gradient
+        Those of them that the gradient is read from.
+    kept
+        The arrays that operands name by address.
     """
 
     chain: Chain
     operands: tuple[Operand, ...]
+    gradient: tuple[Operand, ...]
     scalars: tuple[Scalar, ...]
     kept: tuple[Any, ...]
 
@@ -54,13 +62,61 @@ class LoweredUpdate:
         """Return the call of the chain's function, on as many floats as the frame says."""
         return Instruction(function, TILE_SPAN, 1, self.operands)
 
-    def instruction_for(self, function: int, start: int, count: int) -> Instruction:
-        """Return the call on so many floats from a place on, given in bytes."""
+    def instruction_for(
+        self, function: int, start: int, shape: tuple[int, int], gradient: Sequence[Operand]
+    ) -> Instruction:
+        """Return the call on some parameters.
+
+        Parameters
+        ----------
+        start
+            Where they begin in the flat vectors, in bytes.
+        shape
+            Their rows, which follow one another, and the floats of each.
+        gradient
+            Where their gradient is read from.
+        """
+        rows, columns = shape
+        known = dict(zip(self.gradient, gradient, strict=True))
         operands = [
-            Operand(ABSOLUTE, operand.offset + start) if operand.space == BLOCK else operand
+            Operand(ABSOLUTE, operand.offset + start, columns)
+            if operand.space == BLOCK and operand not in known
+            else known.get(operand, operand)
             for operand in self.operands
         ]
-        return Instruction(function, 1, count, tuple(operands))
+        return Instruction(function, rows, columns, tuple(operands))
+
+    def of_outer_product(self) -> LoweredUpdate:
+        """Return the update that reads the factors of a gradient: a row, and a column."""
+        (row,) = self.gradient
+        column = Operand(BLOCK, -1)
+        chain, inputs = self.chain, len(self.chain.forms)
+        read = self.operands[len(chain.outputs) :]
+        number = read.index(row)
+
+        def moved(term: int) -> int:
+            if term == number:
+                return inputs + 1
+            return term if term < inputs else term + 2
+
+        links = [
+            (function, tuple(moved(term) if isinstance(term, int) else term for term in terms))
+            for function, terms in chain.links
+        ]
+        # A clipped gradient is written as well, where there is one.
+        written = {
+            operand: moved(term)
+            for operand, term in zip(self.operands, chain.outputs, strict=False)
+            if operand != row
+        }
+        changed = Chain(
+            chain.forms + SCALAR,
+            (("outer", (inputs, number)), *links),
+            tuple(written.values()),
+            tuple(map(moved, chain.checked)),
+        )
+        operands = (*written, *read, column)
+        return replace(self, chain=changed, operands=operands, gradient=(row, column))
 
 
 def lower_update(
@@ -111,7 +167,8 @@ def lower_update(
     operands = (*[operand for operand, _ in outputs], *inputs)
     scalars = tuple(leaf.scalar for leaf in leaves if leaf.scalar is not None)
     kept = tuple(leaf.array for leaf in leaves)
-    return LoweredUpdate(builder.finish(written, checked), operands, scalars, kept)
+    chain = builder.finish(written, checked)
+    return LoweredUpdate(chain, operands, (Operand(BLOCK, gradient.ctypes.data),), scalars, kept)
 
 
 def _operand(leaf: Leaf, leaves: Sequence[Leaf], dtype: np.dtype[Any]) -> Operand:

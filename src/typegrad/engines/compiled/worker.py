@@ -36,8 +36,8 @@ _FIELDS = (
     # Programs: start and end of each.
     "step_program", "step_end", "first_program", "first_end", "next_program", "next_end",
     "chunk_program", "chunk_end", "update_program", "update_end",
-    # Where the step is one tile: rows of a thread; each thread's programs for rows and for
-    # parameters, start and end.
+    # Where the step is one tile: rows of a thread; each thread's programs for rows, for
+    # parameters, and for parameters in the last step, start and end.
     "own_rows", "tile_programs",
     # Memory: of threads, of chunks but the first, of the gradient, which is the first's.
     "workspaces", "workspace_bytes", "sums", "gradient", "sum_bytes", "loss_offset",
@@ -128,7 +128,8 @@ class Worker(Code):
             in_tile = ending.equals(UPDATE_IN_TILE)
             with self.builder.if_else(in_tile) as (then, otherwise):
                 with then:
-                    self.run_tile(begin, rows, taken)
+                    is_last = (step + 1).equals(self.field("last_step"))
+                    self.run_tile(begin, rows, taken, is_last)
                 with otherwise:
                     self.run_chunks(begin, rows, chunks)
             self.wait(taken)
@@ -175,11 +176,11 @@ class Worker(Code):
         self.write(self.frame, first, FIRST_ROW)
         self.write(self.frame, self.field("order") + (begin + first) * WORD, ORDER)
 
-    def run_tile(self, begin: Int, rows: Int, taken: Int) -> None:
+    def run_tile(self, begin: Int, rows: Int, taken: Int, is_last: Value) -> None:
         """Run the thread's share of a batch of one tile: of its rows, then of the parameters."""
         self.set_share(rows)
         self.write(self.frame, self.field("gradient"), SUMS)
-        programs = self.field("tile_programs") + self.thread * (4 * WORD)
+        programs = self.field("tile_programs") + self.thread * (6 * WORD)
         first = self.thread * self.field("own_rows")
         count = (rows - first).min(self.field("own_rows"))
         with self.when(count > 0):
@@ -187,7 +188,8 @@ class Worker(Code):
             self.run_between(self.read(programs, 0), self.read(programs, 1))
         self.wait(taken)
         self.write(self.frame, rows, ROWS)
-        self.run_between(self.read(programs, 2), self.read(programs, 3))
+        for_parameters = programs + self.integer(4 * WORD).choose(is_last, 2 * WORD)
+        self.run_between(self.read(for_parameters, 0), self.read(for_parameters, 1))
 
     def run_chunks(self, begin: Int, rows: Int, chunks: Int) -> None:
         """Run the thread's share of the batch's chunks, tile by tile."""
