@@ -28,6 +28,7 @@ EXACT: dict[str, Callable[..., Any]] = {
     "add": np.add,
     "subtract": np.subtract,
     "multiply": np.multiply,
+    "outer": np.multiply,
     "divide": np.divide,
     "maximum": np.maximum,
     "minimum": np.minimum,

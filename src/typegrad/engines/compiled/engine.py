@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -75,7 +74,7 @@ class CompiledEngine(PlannedEngine):
         optimizer = self.optimizer
         # Elsewhere a step's gradient is native, and the rest as in the other engines.
         is_whole = code is not None and code.has_update
-        is_plain = self.settings.synchronize is leave_gradient and bool(np.all(learning_rates >= 0))
+        is_plain = self.settings.synchronize is leave_gradient and (learning_rates >= 0).all()
         if code is None or not (is_whole and is_plain) or isinstance(optimizer, FullBatchOptimizer):
             return super().run_epoch(data, permutation, batch_size, learning_rates)
         losses: Vector = np.zeros(len(learning_rates))
@@ -137,7 +136,7 @@ class CompiledEngine(PlannedEngine):
             # The steps before that one are taken anew, from where they began.
             vectors.spread(flat.values, state)
             if outcome.taken:
-                before = replace(steps, rates=steps.rates[: outcome.taken])
+                before = steps._replace(rates=steps.rates[: outcome.taken])
                 code.run(before, losses, self.threads)
         vectors.collect(flat.values, state)
         vectors.layout.collect(vectors.grads, flat.grads)
@@ -148,10 +147,9 @@ class CompiledEngine(PlannedEngine):
 
     def _code_for(self, data: TrainingData) -> NetworkCode | None:
         """Return native code for this network and data; None if there is none."""
-        arrays = (data.inputs, data.targets)
-        shapes = tuple((array.shape[1:], array.dtype) for array in arrays)
-        if self._shapes != shapes or self._options.changed():
-            self._shapes = shapes
+        is_new = data is not self._data and self._shapes != _row_shapes(data)
+        if is_new or self._options.changed():
+            self._shapes = _row_shapes(data)
             self._code = self._compile(data)
             self._data = None
         if self._code is not None and data is not self._data:
@@ -182,6 +180,11 @@ class CompiledEngine(PlannedEngine):
                 f"{code.update_problem}"
             )
         return code
+
+
+def _row_shapes(data: TrainingData) -> tuple[object, ...]:
+    """Return shapes of rows, and dtypes: native code is the same for all data of these."""
+    return tuple((array.shape[1:], array.dtype) for array in (data.inputs, data.targets))
 
 
 def usable_cores() -> int:

@@ -65,15 +65,19 @@ class Segment:
         stride = self.stride + following.floats
         return Segment(self.start, self.padded_start, 1, width, stride)
 
+    def row_slices(self) -> tuple[slice, slice]:
+        """Tell where the numbers of one row are in a flat vector, and in padded memory."""
+        starts = (self.start, self.padded_start)
+        in_flat, in_padded = (slice(start, start + self.width) for start in starts)
+        return in_flat, in_padded
+
     def in_flat(self, flat: Vector) -> Array:
-        """Return the view of its numbers in a flat vector."""
-        view: Array = flat[self.start : self.start + self.rows * self.width]
-        return view if self.is_row else view.reshape(self.rows, self.width)
+        """Return the view of a matrix's numbers in a flat vector."""
+        numbers: Array = flat[self.start : self.start + self.rows * self.width]
+        return numbers.reshape(self.rows, self.width)
 
     def in_padded(self, memory: Array) -> Array:
-        """Return the view of its numbers in padded memory."""
-        if self.is_row:
-            return memory[self.padded_start : self.padded_start + self.width]
+        """Return the view of a matrix's numbers in padded memory."""
         rows: Array = memory[self.padded_start : self.padded_start + self.floats].reshape(
             self.rows, self.stride
         )
@@ -106,7 +110,10 @@ class PaddedParameters:
             self.segments.append(Segment(start, padded_start, rows, width, stride))
             start += size
             padded_start += rows * stride
-        self._parts = _joined(self.segments)
+        parts = _joined(self.segments)
+        # Found once, as a call may be so short that this would be a part of it.
+        self._rows = [part.row_slices() for part in parts if part.is_row]
+        self._matrices = [part for part in parts if not part.is_row]
         self.blocks = max(1, -(-padded_start // LARGEST_BLOCK))
         self.block = padded(-(-padded_start // self.blocks), VECTORS_AT_ONCE * lanes)
         self.loss_start = self.blocks * self.block
@@ -114,12 +121,16 @@ class PaddedParameters:
 
     def spread(self, flat: Vector, target: Array) -> None:
         """Copy a flat vector into padded memory."""
-        for part in self._parts:
+        for in_flat, in_padded in self._rows:
+            target[in_padded] = flat[in_flat]
+        for part in self._matrices:
             part.in_padded(target)[...] = part.in_flat(flat)
 
     def collect(self, source: Array, flat: Vector) -> None:
         """Copy padded memory back into a flat vector."""
-        for part in self._parts:
+        for in_flat, in_padded in self._rows:
+            flat[in_flat] = source[in_padded]
+        for part in self._matrices:
             part.in_flat(flat)[...] = part.in_padded(source)
 
 

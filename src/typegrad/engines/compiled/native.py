@@ -230,7 +230,8 @@ class NativeStep:
         return [[encode(share) for share in tile.for_parameters(blocks)] for tile in tiles]
 
     def _one_tile(self, rows: int, *, keeps_gradient: bool) -> OneTile:
-        assert self._update and self._outer_update
+        assert self._update
+        assert self._outer_update
         return OneTile(
             self._one_tile_places,
             self._layout.padded,
@@ -300,7 +301,7 @@ def update_program(update: LoweredUpdate, library: Library) -> IntArray:
 
 def mask_keys(paths: Sequence[tuple[int, ...]], settings: StepSettings, steps: range) -> IntArray:
     """Return the keys of random masks, a row for each step."""
-    keys = np.zeros((max(len(steps), 1), len(paths)), np.uint64)
-    for row, step in zip(keys, steps if paths else (), strict=False):
+    keys = np.zeros((len(steps), len(paths)), np.uint64)
+    for row, step in zip(keys, steps, strict=True):
         row[:] = [Mode(True, settings.mask_seed, step, path=path).key() for path in paths]
     return keys.view(np.int64)

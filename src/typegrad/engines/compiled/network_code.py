@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -65,8 +64,7 @@ WORK_PER_STEP, WORK_PER_PARAMETER = 5_000, 20
 """What a step and its update cost besides, in multiply-adds."""
 
 
-@dataclass(frozen=True)
-class Steps:
+class Steps(NamedTuple):
     """Steps to take.
 
     Attributes
@@ -211,12 +209,12 @@ class NetworkCode:
         kept = self._set_job(step, steps, losses, threads, ending)
         at_a_time = max(1, WORK_PER_CALL // work)
         done, total = 0, len(steps.rates)
-        outcome = Outcome(0, failed=False, spoiled=False)
-        while done < total and not outcome.failed and not should_stop():
-            outcome = self._runner.run(done, min(done + at_a_time, total), threads)
-            done += outcome.taken
+        failed = spoiled = False
+        while done < total and not failed and not should_stop():
+            taken, failed, spoiled = self._runner.run(done, min(done + at_a_time, total), threads)
+            done += taken
         del kept
-        return replace(outcome, taken=done)
+        return Outcome(done, failed, spoiled)
 
     def _work(self, step: NativeStep, rows: int) -> int:
         """Estimate a step's cost, in multiply-adds."""
@@ -248,21 +246,22 @@ class NetworkCode:
         last_rows = min(last_rows, steps.rows_per_step)
         order = np.ascontiguousarray(steps.order, np.int64)
         scalars = self._scalars(steps)
-        numbers = range(steps.first, steps.first + len(steps.rates))
-        keys = mask_keys(step.lowered.masks, self._settings, numbers)
-        self._runner.set(
-            {
-                "order": order.ctypes.data,
-                "total_rows": len(order),
-                "last_chunks": self._chunk_count(step, last_rows, ending),
-                "scalars": scalars.ctypes.data,
-                "scalar_bytes": scalars.strides[0],
-                "keys": keys.ctypes.data,
-                "key_bytes": keys.strides[0],
-                "losses": losses.ctypes.data,
-            }
-        )
-        return [order, scalars, keys]
+        fields = {
+            "order": order.ctypes.data,
+            "total_rows": len(order),
+            "last_chunks": self._chunk_count(step, last_rows, ending),
+            "scalars": scalars.ctypes.data,
+            "scalar_bytes": scalars.strides[0],
+            "losses": losses.ctypes.data,
+        }
+        kept = [order, scalars]
+        if step.lowered.masks:
+            numbers = range(steps.first, steps.first + len(steps.rates))
+            keys = mask_keys(step.lowered.masks, self._settings, numbers)
+            fields |= {"keys": keys.ctypes.data, "key_bytes": keys.strides[0]}
+            kept.append(keys)
+        self._runner.set(fields)
+        return kept
 
     def _fixed_fields(
         self, step: NativeStep, programs: Programs, rows_per_step: int, ending: int
@@ -316,13 +315,13 @@ class NetworkCode:
     def _scalars(self, steps: Steps) -> Any:
         """Return the update's numbers, a row for each step."""
         scalars = () if self._update is None else self._update.scalars
-        table = np.zeros((max(len(steps.rates), 1), max(len(scalars), 1)), self._dtype)
-        numbers = steps.first + 1.0 + np.arange(len(steps.rates))
+        table = np.empty((len(steps.rates), max(len(scalars), 1)), self._dtype)
+        numbers = np.arange(steps.first + 1.0, steps.first + 1.0 + len(steps.rates))
         # Scalars are formulas of operators alone, which take arrays as well.
         values: Any = {"learning_rate": steps.rates, "step": numbers}
         with np.errstate(all="ignore"):  # The step finds out what is not finite.
             for column, scalar in enumerate(scalars):
-                table[: len(steps.rates), column] = scalar.evaluate(values)
+                table[:, column] = scalar.evaluate(values)
         return table
 
 

@@ -153,9 +153,11 @@ class OneTile:
         instructions = []
         for segment in segments:
             gradient = gradient_of(segment, self.itemsize)
-            if segment.width and gradient.offset in sums:
-                instructions.append(sums[gradient.offset])
-            instructions += self._zero_ends(segment, gradient)
+            summing = sums.get(gradient.offset) if segment.width else None
+            instructions += [summing] if summing else []
+            # A total fills its vector with zeros by itself.
+            if summing is None or summing.function != self.addresses["total"]:
+                instructions += self._zero_ends(segment, gradient)
         for first in segments[:1]:
             count = sum(segment.floats for segment in segments)
             place = (gradient_of(first, self.itemsize),)

@@ -88,14 +88,18 @@ def emit_pack(module: Any, name: str, bits: int, lanes: int) -> None:
 
 
 def emit_zero_ends(module: Any, name: str, bits: int, lanes: int) -> None:
-    """Set what lies between a row's end and the next row to zero; operand: the rows."""
+    """Set what lies between a row's end and the next row to zero; operand: the rows.
+
+    Rows are padded to the next whole vector.
+    """
     code = Kernel(module, name, bits, lanes)
     v = code.v
     rows, stride = code.operand(0)
-    width = code.columns * v.itemsize
-    zero = llvm.ir.Constant(v.element, 0.0)
-    with code.loop(code.rows) as row, code.loop(stride - width, v.itemsize) as place:
-        v.store_one(zero, rows + row * stride + width + place)
+    last = stride - lanes * v.itemsize
+    is_real = v.first_lanes(code.columns - last // v.itemsize)
+    with code.loop(code.rows) as row:
+        place = rows + row * stride + last
+        v.store(v.select(is_real, v.load(place), v.constant(0.0)), place)
     code.finish()
 
 

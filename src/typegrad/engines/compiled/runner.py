@@ -5,8 +5,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,8 +14,7 @@ from typegrad.engines.compiled.target import yield_function
 from typegrad.engines.compiled.worker import JOB, JOB_WORDS
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What became of some steps.
 
     Attributes
@@ -47,6 +45,7 @@ class Runner:
         self._worker = worker
         self._job = aligned_zeros(JOB_WORDS, np.dtype(np.int64))
         self._job[JOB["yield_function"]] = yield_function()
+        self._address: int = self._job.ctypes.data
         self._pool: ThreadPoolExecutor | None = None
         self._pool_threads = 0
 
@@ -59,15 +58,14 @@ class Runner:
         """Take some steps."""
         job = self._job
         self.set({"first_step": first, "last_step": last, "failed": 0, "spoiled": 0})
-        address = job.ctypes.data
-        helpers = self._start_helpers(address, threads)
-        taken = self._worker(address, 0, threads)
+        helpers = self._start_helpers(threads)
+        taken = self._worker(self._address, 0, threads)
         for helper in helpers:
             helper.result()
         spoiled = bool(job[JOB["spoiled"]])
         return Outcome(taken, spoiled or bool(job[JOB["failed"]]), spoiled)
 
-    def _start_helpers(self, address: int, threads: int) -> list[Any]:
+    def _start_helpers(self, threads: int) -> list[Any]:
         if threads == 1:
             return []
         if self._pool is None or self._pool_threads < threads - 1:
@@ -78,7 +76,7 @@ class Runner:
         helpers = []
         try:
             for number in range(1, threads):
-                helpers.append(self._pool.submit(self._worker, address, number, threads))
+                helpers.append(self._pool.submit(self._worker, self._address, number, threads))
         except BaseException:
             # Those that have started wait for those that never will.
             self.set({"aborted": 1})
