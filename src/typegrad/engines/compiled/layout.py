@@ -12,6 +12,15 @@ from typegrad.types import Array, Shape, Vector
 
 ALIGNMENT = 64
 
+APART = 25 * ALIGNMENT
+"""Bytes between two arrays of a tile.
+
+Processors first tell memory apart by the lowest 12 bits of addresses: a read has to wait for a
+write just before it, if what lies between them is a multiple of 4096 bytes. Were arrays of whole
+pages a cache line apart, all formulas that go from one to the next would wait. Small multiples of
+this distance, some 4096 times 1 - 1 / golden ratio, are as far from multiples of 4096 as they can be.
+"""
+
 LARGEST_BLOCK = 4096
 """Floats of flat vectors that one thread works on at a time."""
 
@@ -172,7 +181,7 @@ class TileMemory:
             return free.pop()
         offset = self.used
         size = self.rows * stride * self.itemsize
-        self.used += -(-size // ALIGNMENT) * ALIGNMENT + ALIGNMENT
+        self.used += -(-size // ALIGNMENT) * ALIGNMENT + APART
         return offset
 
     def give_back(self, stride: int, offset: int) -> None:

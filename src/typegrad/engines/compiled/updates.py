@@ -92,6 +92,8 @@ class LoweredUpdate:
         column = Operand(BLOCK, -1)
         chain, inputs = self.chain, len(self.chain.forms)
         read = self.operands[len(chain.outputs) :]
+        if row not in read:
+            return replace(self, gradient=(row, column))
         number = read.index(row)
 
         def moved(term: int) -> int:
