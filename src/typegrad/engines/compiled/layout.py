@@ -18,7 +18,7 @@ APART = 25 * ALIGNMENT
 Processors first tell memory apart by the lowest 12 bits of addresses: a read has to wait for a
 write just before it, if what lies between them is a multiple of 4096 bytes. Were arrays of whole
 pages a cache line apart, all formulas that go from one to the next would wait. Small multiples of
-this distance, some 4096 times 1 - 1 / golden ratio, are as far from multiples of 4096 as they can be.
+this distance, about 4096 times 1 - 1 / golden ratio, are as far from those of 4096 as can be.
 """
 
 LARGEST_BLOCK = 4096
