@@ -17,8 +17,12 @@ from typing import Any
 from training.chart import draw_chart
 from training.summary import (
     BAR_OF_A_CELL,
+    BAR_OF_PLANNED,
     COMPILED,
+    OWN,
     PLANNED,
+    PYTORCH_EAGER,
+    SMALL_BATCH,
     Cell,
     ahead,
     describe,
@@ -111,31 +115,46 @@ def _table(group: Sequence[tuple[Cell, dict[str, Any]]]) -> list[str]:
 
 
 def _slow_cells(cells: Sequence[Cell]) -> list[str]:
-    """Where the compiled engine is not far ahead, and what the machine's speeds would allow."""
-    slow = [
-        cell
-        for cell in cells
-        if COMPILED in cell.seconds and cell.peers and ahead(cell) < BAR_OF_A_CELL
+    """Where typegrad's engines are not far ahead, and what the machine's speeds would allow."""
+    compiled = [
+        (cell, cell.fastest_peer()) for cell in cells if COMPILED in cell.seconds and cell.peers
     ]
+    planned = [
+        (cell, PYTORCH_EAGER)
+        for cell in cells
+        if {PLANNED, PYTORCH_EAGER} <= cell.seconds.keys()
+        and cell.problem.batch_size <= SMALL_BATCH
+    ]
+    return [
+        *_short_of(BAR_OF_A_CELL, COMPILED, compiled, "the fastest other's time"),
+        *_short_of(BAR_OF_PLANNED, PLANNED, planned, f"PyTorch's time, up to batch {SMALL_BATCH},"),
+    ]
+
+
+def _short_of(
+    bar: float, engine: str, contests: Iterable[tuple[Cell, str]], what: str
+) -> list[str]:
+    """Return a table of the cells in which another is not so many times slower than an engine."""
+    slow = [(cell, peer) for cell, peer in contests if cell.ratio(peer, engine) < bar]
     if not slow:
         return []
+    name = engine.removeprefix(OWN)
     header = [
-        "cell", "fastest of the others", "its time / compiled", "compiled, µs", "bound, µs",
-        "compiled / bound", "the other / bound",
+        "cell", "other", f"other / {name}", f"{name}, µs", "bound, µs", f"{name} / bound",
+        "other / bound",
     ]  # fmt: skip
-    text = f"Cells below {BAR_OF_A_CELL}, and the least time that the machine's speeds allow:"
+    text = f"Where {what} is less than {bar:g} times {name}, and what the machine's speeds allow:"
     lines = ["", text, "", _line(header), _line(["---", "---", *["---:"] * 5])]
-    for cell in slow:
-        peer = cell.fastest_peer()
+    for cell, peer in slow:
         lines.append(
             _line(
                 [
                     cell.name,
                     peer,
-                    f"{ahead(cell):.2f}",
-                    _microseconds(cell.median(COMPILED)),
+                    f"{cell.ratio(peer, engine):.2f}",
+                    _microseconds(cell.median(engine)),
                     _microseconds(cell.bound),
-                    f"{cell.median(COMPILED) / cell.bound:.1f}",
+                    f"{cell.median(engine) / cell.bound:.1f}",
                     f"{cell.median(peer) / cell.bound:.1f}",
                 ]
             )

@@ -133,9 +133,12 @@ def _contests(
 ) -> list[Mapping[str, Any]]:
     """Run a network's contests at all batch sizes, and print them."""
     clock = "processor" if options.processor_time else "wall"
-    state = Problem(network, optimizer, batch_size=1, steps=1).state_bytes
+    one = Problem(network, optimizer, batch_size=1, steps=1)
     hardware = measure_hardware(
-        state, processor_time=options.processor_time, size=256 if options.smoke else 2048
+        one.state_bytes,
+        one.widths[0],
+        processor_time=options.processor_time,
+        size=256 if options.smoke else 2048,
     )
     contests = []
     for batch_size in options.batch:

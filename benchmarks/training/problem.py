@@ -74,10 +74,18 @@ class Problem:
 
         Each once, if an update is made as soon as its gradient is known.
         """
-        pairs = zip(self.widths[:-1], self.widths[1:], strict=True)
-        parameters = sum(inputs * outputs + outputs for inputs, outputs in pairs)
         arrays = 3 if self.optimizer == "adam" else 1
-        return 2 * 4 * arrays * parameters
+        return 2 * 4 * arrays * self._parameter_count
+
+    @property
+    def root_count(self) -> int:
+        """Square roots in a step's update."""
+        return self._parameter_count if self.optimizer == "adam" else 0
+
+    @property
+    def _parameter_count(self) -> int:
+        pairs = zip(self.widths[:-1], self.widths[1:], strict=True)
+        return sum(inputs * outputs + outputs for inputs, outputs in pairs)
 
     @property
     def tanh_count(self) -> int:

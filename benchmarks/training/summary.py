@@ -67,12 +67,18 @@ class Cell:
     def bound(self) -> float:
         """Seconds below which the machine's own speeds keep a step, as NumPy reaches them.
 
-        Products at the peak and hyperbolic tangents, or reading and writing the parameters and
-        the optimizer's state once, whichever takes longer. All else is left out.
+        Taking the batch's rows, products at the peak, hyperbolic tangents and the optimizer's
+        square roots, or reading and writing the parameters and the optimizer's state once,
+        whichever takes longer. All else is left out.
         """
-        products = self.problem.product_flops / self.hardware.gflops
-        computing = products + self.problem.tanh_count * self.hardware.tanh_nanoseconds
-        return max(computing, self.problem.state_bytes / self.hardware.copy_gigabytes) / 1e9
+        problem, hardware = self.problem, self.hardware
+        computing = (
+            problem.batch_size * hardware.row_nanoseconds
+            + problem.product_flops / hardware.gflops
+            + problem.tanh_count * hardware.tanh_nanoseconds
+            + problem.root_count * hardware.root_nanoseconds
+        )
+        return max(computing, problem.state_bytes / hardware.copy_gigabytes) / 1e9
 
     @property
     def has_large_products(self) -> bool:
@@ -101,6 +107,8 @@ class Summary:
     compiled_by_network: Mapping[str, Extent]
     compiled_below: Mapping[str, float]
     """Cells in which that ratio is below 1.2."""
+    allowed: Extent | None
+    """Time of the fastest peer relative to the bound: the most that the ratio could be."""
     share_of_peak: Extent | None
     """Of the compiled engine, where products are large."""
     planned_small: Extent | None
@@ -112,6 +120,8 @@ class Summary:
 
 
 BAR_OF_A_CELL = 1.2
+BAR_OF_PLANNED = 4.0
+"""Times PyTorch's speed, up to the small batch."""
 
 
 def read_cells(contests: Iterable[Mapping[str, Any]]) -> list[Cell]:
@@ -145,6 +155,7 @@ def summarize(cells: Sequence[Cell]) -> Summary:
         _extent(contested, ahead),
         {network: extent for network, extent in by_network.items() if extent is not None},
         {cell.name: ahead(cell) for cell in contested if ahead(cell) < BAR_OF_A_CELL},
+        _extent(contested, lambda cell: cell.median(cell.fastest_peer()) / cell.bound),
         _extent(
             [cell for cell in compiled if cell.has_large_products],
             lambda cell: cell.share_of_peak(COMPILED),
@@ -165,6 +176,7 @@ def describe(summary: Summary) -> list[str]:
     lines = []
     for extent, what in (
         (summary.compiled, "fastest contestant / compiled"),
+        (summary.allowed, "fastest contestant / bound"),
         (summary.share_of_peak, "compiled / peak, batch 512 and width 256 or more"),
         (summary.planned_small, f"PyTorch eager / planned, batch {SMALL_BATCH} or less"),
         (summary.planned_medium, f"PyTorch eager / planned, from there to batch {LARGE_BATCH}"),

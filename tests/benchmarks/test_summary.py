@@ -47,7 +47,13 @@ def contest(
     absent = {"name": "MyGrad", "skipped": "sleeps", "seconds": []}
     return {
         "problem": problem,
-        "hardware": {"gflops": 100.0, "copy_gigabytes": 50.0, "tanh_nanoseconds": 0.5},
+        "hardware": {
+            "gflops": 100.0,
+            "copy_gigabytes": 50.0,
+            "tanh_nanoseconds": 0.5,
+            "root_nanoseconds": 0.2,
+            "row_nanoseconds": 3.0,
+        },
         "results": [*results, {**absent, "loss_difference": 0.0, "peak_megabytes": 0.0}],
     }
 
@@ -105,11 +111,27 @@ def test_share_of_the_peak_counts_three_products_less_the_first_input(summary_mo
 
 
 def test_bound_is_computing_or_memory(summary_module: Any) -> None:
-    small, _, large, _ = summary_module.read_cells(CONTESTS)
+    slow = {**CONTESTS[0], "hardware": {**CONTESTS[0]["hardware"], "copy_gigabytes": 1.0}}
+    small, _, large, _ = summary_module.read_cells([slow, *CONTESTS[1:]])
     # Parameters and two moments, read and written: 4 bytes each.
-    assert small.bound == pytest.approx((13 * 64 + 64 + 64 + 1) * 3 * 2 * 4 / 50e9)
-    seconds = large.problem.product_flops / 100e9 + 512 * (256 + 256) * 0.5e-9
+    assert small.bound == pytest.approx((13 * 64 + 64 + 64 + 1) * 3 * 2 * 4 / 1e9)
+    parameters = 8 * 256 + 256 + 256 * 256 + 256 + 256 + 1
+    nanoseconds = 512 * 3.0 + 512 * (256 + 256) * 0.5 + parameters * 0.2
+    seconds = large.problem.product_flops / 100e9 + nanoseconds * 1e-9
     assert large.bound == pytest.approx(seconds)
+
+
+def test_sgd_takes_no_square_roots(summary_module: Any) -> None:
+    case = contest("13-1-linear", 1, times(1.0, 1.0, 1.0, 1.0), "sgd")
+    (cell,) = summary_module.read_cells([case])
+    assert cell.bound == pytest.approx((3.0 + cell.problem.product_flops / 100) * 1e-9)
+
+
+def test_no_engine_is_faster_than_allowed(summary_module: Any) -> None:
+    cells = summary_module.read_cells(CONTESTS[2:])
+    allowed = summary_module.summarize(cells).allowed
+    ratios = [0.8e-3 / cells[0].bound, 6e-3 / cells[1].bound]
+    assert allowed.mean == pytest.approx((ratios[0] * ratios[1]) ** 0.5)
 
 
 def test_linear_and_narrow_networks_have_no_large_products(summary_module: Any) -> None:
