@@ -8,12 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import pytest
 
 import typegrad as tg
 from typegrad import losses, optimizers
-from typegrad.engines import CompiledEngine, EagerEngine, PlannedEngine, TrainingData
+from typegrad.engines import CompiledEngine, EagerEngine, PlannedEngine
 from typegrad.engines.compiled import network_code
 
 from .training import (
@@ -133,16 +132,5 @@ def test_tables_are_complete() -> None:
     made = [layer for case in CASES.values() for layer in case.layers()]
     kinds = {type(part).__name__ for part in made}
     inner = {type(part).__name__ for layer in made for _, part in tg.named_parts(layer, tg.Layer)}
-    expected = names(tg.layers, tg.Layer) - {"Layer", "ElementwiseLayer", "Embedding"}
+    expected = names(tg.layers, tg.Layer) - {"Layer", "ElementwiseLayer"}
     assert expected - kinds - inner == set()
-
-
-def test_embedding() -> None:
-    generator = np.random.default_rng(0)
-    codes = generator.integers(0, 3, (20, 2)).astype(np.float32)
-    data = TrainingData(codes, codes[:, :1] - codes[:, 1:])
-
-    case = Case(lambda: [tg.Embedding(3, 2), tg.Flatten(), tg.Dense(4, 1)])
-    eager, compiled = (train(case, kind, data, 8) for kind in (EagerEngine, CompiledEngine))
-    assert_same_bits(compiled, eager)
-    assert "there is no native code for" in compiled.notes[0]

@@ -33,6 +33,7 @@ TIMES = {"Adadelta": 3.0}
 class Case:
     """A network and what it is trained with.
 
+    `codes` are columns of the inputs, from one up to another, that hold codes of categories.
     `fallback` is the start of the note that says why it does not run in native code.
     """
 
@@ -41,7 +42,7 @@ class Case:
     optimizer: Callable[[], Any] = lambda: tg.SGD(0.05)
     settings: StepSettings = field(default_factory=lambda: StepSettings(mask_seed=3))
     outputs: int = 2
-    codes: bool = False
+    codes: tuple[int, int] = (0, 0)
     classes: bool = False
     weighted: bool = False
     fallback: str | None = None
@@ -60,8 +61,8 @@ def data_for(case: Case, rows: int, dtype: Any, features: int = 4) -> TrainingDa
     """Random examples that suit a case."""
     generator = np.random.default_rng(1)
     inputs = generator.standard_normal((rows, features))
-    if case.codes:
-        inputs[:, 1:3] = generator.integers(0, 3, (rows, 2))
+    first, last = case.codes
+    inputs[:, first:last] = generator.integers(0, 3, (rows, last - first))
     targets = np.abs(generator.standard_normal((rows, case.outputs)))
     if case.classes:
         targets = generator.integers(0, 2, rows).astype(float)
@@ -116,7 +117,7 @@ def differences(found: Outcome, expected: Outcome) -> dict[str, float]:
 def assert_close(found: Outcome, expected: Outcome, times: float = 1.0) -> None:
     """Assert that all is equal up to rounding, or to some times of it."""
     for name, difference in differences(found, expected).items():
-        assert difference <= times * ULPS.get(name, STATE_ULPS), name
+        assert difference <= times * ULPS.get(name, STATE_ULPS), (name, difference)
 
 
 def assert_same_bits(found: Outcome, expected: Outcome) -> None:
@@ -154,9 +155,17 @@ LAYERS = {
         fallback="there is no native code for",
     ),
     "column embedding": Case(
-        lambda: [tg.ColumnEmbedding(4, {1: 3, 2: 4}, 2), tg.Dense(6, 2)],
-        codes=True,
-        fallback="there is no native code for",
+        lambda: [tg.ColumnEmbedding(4, {1: 3, 2: 4}, 2), tg.Dense(6, 2)], codes=(1, 3)
+    ),
+    "column embedding of one": Case(
+        lambda: [tg.ColumnEmbedding(4, {1: 3, 2: 4}, 1), tg.Dense(4, 2)], codes=(1, 3)
+    ),
+    "embedding": Case(lambda: [tg.Embedding(5, 3), tg.Flatten(), tg.Dense(12, 2)], codes=(0, 4)),
+    "embedding of one": Case(
+        lambda: [tg.Embedding(19, 1), tg.Flatten(), tg.Dense(4, 2)], codes=(0, 4)
+    ),
+    "wide embedding": Case(
+        lambda: [tg.Embedding(150, 17), tg.Flatten(), tg.Dense(68, 2)], codes=(0, 4)
     ),
 }
 LOSSES = {

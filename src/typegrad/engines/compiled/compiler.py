@@ -9,6 +9,11 @@ from typegrad.engines.compiled import llvm
 from typegrad.engines.compiled.chain import Chain
 from typegrad.engines.compiled.forward_worker import emit_forward
 from typegrad.engines.compiled.kernel import emit_chain
+from typegrad.engines.compiled.lookups import (
+    emit_lookup,
+    emit_lookup_sums,
+    emit_take_columns,
+)
 from typegrad.engines.compiled.masks import emit_mask
 from typegrad.engines.compiled.products import emit_product, emit_product_transposed
 from typegrad.engines.compiled.rows import (
@@ -44,6 +49,9 @@ _OF_ROWS: Mapping[str, Callable[[Any, str, int, int], None]] = {
     "column_sums": emit_column_sums,
     "total": emit_total,
     "transpose": emit_transpose,
+    "lookup": emit_lookup,
+    "lookup_sums": emit_lookup_sums,
+    "take_columns": emit_take_columns,
     "mask": emit_mask,
     "standardize": emit_standardize,
     "unscale": emit_unscale,

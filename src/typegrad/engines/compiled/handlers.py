@@ -11,9 +11,10 @@ import numpy as np
 
 from typegrad.engines.compiled.fusion import Pending, Value
 from typegrad.engines.compiled.graph_facts import is_random, known_number, name_of, width_of
+from typegrad.engines.compiled.indexing import lower_codes, lower_getitem, lower_scattered_sum
 from typegrad.engines.compiled.layout import padded
 from typegrad.engines.compiled.program import Operand
-from typegrad.engines.compiled.schedule import Form, Place, Step, Total
+from typegrad.engines.compiled.schedule import Place, Step, Total
 from typegrad.tracing import Call, Leaf, Node
 from typegrad.tracing.primitives import Ufunc
 
@@ -238,7 +239,7 @@ def _sum_over_examples(lowering: StepLowering, source: Value) -> Place:
 
 
 def lower_reshape(lowering: StepLowering, call: Call) -> Value:
-    """Lower what changes neither the numbers nor their order: reshape, astype."""
+    """Lower what changes neither the numbers nor their order."""
     source = lowering.value(call.arguments[0], call)
     # A sum over examples must be a row, since rows of a matrix have gaps between them.
     is_same = isinstance(source, Place) and source.form == "sum" and source.rows == 1
@@ -252,6 +253,11 @@ def lower_reshape(lowering: StepLowering, call: Call) -> Value:
     raise lowering.no_kernel(call)
 
 
+def lower_conversion(lowering: StepLowering, call: Call) -> Value:
+    """Lower astype: to integers, which only name rows of tables; else nothing changes."""
+    return lower_codes(lowering, call) if call.dtype == np.intp else lower_reshape(lowering, call)
+
+
 def lower_transposition(lowering: StepLowering, call: Call) -> Value:
     """Lower swapaxes and transpose of two axes."""
     source, *order = call.arguments
@@ -259,32 +265,6 @@ def lower_transposition(lowering: StepLowering, call: Call) -> Value:
     if len(call.shape) != 2 or call.keywords or order not in _EXCHANGES:
         raise lowering.no_kernel(call)
     return replace(place, transposed=not place.transposed)
-
-
-def lower_getitem(lowering: StepLowering, call: Call) -> Value:
-    """Lower slices of columns, and added axes."""
-    source, index = call.arguments
-    value = lowering.value(source, call)
-    key = [part for part in index if part is not Ellipsis]
-    is_known = all(
-        part is None or (isinstance(part, slice) and part.step in (None, 1)) for part in key
-    )
-    if not is_known or key[:1] != [slice(None)] or source.shape[:1] != (lowering.layout.batch,):
-        raise lowering.no_kernel(call)
-    chosen = [part for part in key[1:] if part is not None]
-    if all(part == slice(None) for part in chosen):
-        return value
-    # What is taken of the last axis lies side by side, if the others have one element.
-    is_last = len(chosen) == len(source.shape) - 1 and width_of(source) == source.shape[-1]
-    if not is_last or width_of(call) != call.shape[-1] or width_of(call) == 0:
-        raise lowering.no_kernel(call)
-    place = lowering.force(value)
-    if place.transposed:
-        raise lowering.no_kernel(call)
-    start, stop, _ = chosen[-1].indices(place.width)
-    form: Form = "column" if stop - start == 1 else "tile"
-    offset = place.offset + start * lowering.itemsize
-    return replace(place, form=form, width=stop - start, offset=offset)
 
 
 def lower_accumulation(lowering: StepLowering, call: Call) -> Value:
@@ -384,10 +364,11 @@ _EXCHANGES: tuple[list[object], ...] = ([], [0, 1], [1, 0], [-1, -2], [-2, -1], 
 _BY_NAME: dict[str, Handler] = {
     "times_transposed": lower_product,
     "reshape": lower_reshape,
-    "astype": lower_reshape,
+    "astype": lower_conversion,
     "swapaxes": lower_transposition,
     "transpose": lower_transposition,
     "getitem": lower_getitem,
+    "add_at": lower_scattered_sum,
     "concatenate": lower_concatenation,
     "fill": lower_fill,
     "clip": lower_clip,

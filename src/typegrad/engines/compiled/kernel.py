@@ -6,6 +6,7 @@ within a row's stride only, and beyond its rows only up to whole vectors of a si
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from typegrad.engines.compiled.chain import VECTOR, Chain, Term
@@ -56,6 +57,22 @@ class Kernel(Code):
     def number(self, operands: int, index: int = 0) -> Int:
         """Return a number that follows so many operands."""
         return self.read(self.instruction, OPERANDS + 3 * operands + index)
+
+    def in_pieces(self, act: Callable[[Int, int], None]) -> None:
+        """Write what to do from a column on with so many, for all columns: whole vectors first.
+
+        Of what does not fill a vector, its number in binary tells the pieces.
+        """
+        lanes = self.v.lanes
+        with self.loop(self.columns - (lanes - 1), lanes) as column:
+            act(column, lanes)
+        done = self.variable(self.columns // lanes * lanes)
+        piece = lanes // 2
+        while piece:
+            with self.when(self.columns.has_bit(piece)):
+                act(done.get(), piece)
+                done.increase(piece)
+            piece //= 2
 
 
 def emit_chain(module: Any, chain: Chain, bits: int, lanes: int) -> None:

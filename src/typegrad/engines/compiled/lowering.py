@@ -19,7 +19,7 @@ from typegrad.engines.compiled.graph_facts import (
     shape_in_words,
     width_of,
 )
-from typegrad.engines.compiled.handlers import handler_for, lower_mask
+from typegrad.engines.compiled.handlers import handler_for, lower_conversion, lower_mask
 from typegrad.engines.compiled.layout import PaddedParameters, padded
 from typegrad.engines.compiled.memory import Constants
 from typegrad.engines.compiled.program import ABSOLUTE, TILE_SPAN, Operand
@@ -167,6 +167,7 @@ class StepLowering:
     def _call(self, call: Call) -> Value:
         handler = handler_for(call)
         has_dtype = call.dtype in (self.layout.dtype, np.bool_) or handler is lower_mask
+        has_dtype = has_dtype or (call.dtype == np.intp and handler is lower_conversion)
         if handler is None or not has_dtype:
             raise self.no_kernel(call)
         return handler(self, call)

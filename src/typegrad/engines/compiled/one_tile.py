@@ -114,10 +114,11 @@ class OneTile:
         yield 0, [sums.pop(self.padded.loss_start * self.itemsize)]
         waiting: list[Segment] = []
         for segment in self.padded.segments:
-            product = sums.get(gradient_of(segment, self.itemsize).offset)
-            if product and self._is_cut(segment):
+            summing = sums.get(gradient_of(segment, self.itemsize).offset)
+            is_product = summing and summing.function == self.addresses["product"]
+            if summing and is_product and self._is_cut(segment):
                 yield from self._whole(waiting, sums)
-                yield from self._parts(segment, product)
+                yield from self._parts(segment, summing)
                 waiting = []
                 continue
             waiting.append(segment)

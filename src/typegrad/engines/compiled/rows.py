@@ -30,18 +30,9 @@ def emit_gather(module: Any, name: str, bits: int, lanes: int) -> None:
         with code.loop(code.rows) as i:
             row = code.read(order + i * WORD)
             shift = first * v.itemsize
-            v.copy(data + row * data_row + shift, tile + i * tile_row + shift, count)
+            v.store(v.load_some(data + row * data_row + shift, count), tile + i * tile_row + shift)
 
-    with code.loop(code.columns - (lanes - 1), lanes) as column:
-        copy(column, lanes)
-    # What does not fill a vector: its size in binary tells the pieces.
-    done = code.variable(code.columns // lanes * lanes)
-    piece = lanes // 2
-    while piece:
-        with code.when(code.columns.has_bit(piece)):
-            copy(done.get(), piece)
-            done.increase(piece)
-        piece //= 2
+    code.in_pieces(copy)
     code.finish()
 
 

@@ -16,7 +16,7 @@ from typegrad.engines.compiled.program import (
     Operand,
 )
 
-Form: TypeAlias = Literal["tile", "column", "row", "matrix", "number", "sum", "gradient"]
+Form: TypeAlias = Literal["tile", "column", "codes", "row", "matrix", "number", "sum", "gradient"]
 """What an array is, and how it lies in memory; n is the number of examples.
 
 ==========  ====================  ==========================================================
@@ -24,6 +24,7 @@ form        shape                 in memory
 ==========  ====================  ==========================================================
 tile        (n, w), w > 1         padded rows in the workspace
 column      (n,), (n, 1)          one float a row, in the workspace
+codes       (n,), (n, k)          as a tile or a column: floats that are rows' numbers
 row         (w,), (1, w)          a parameter or a constant of one row
 matrix      (k, m)                a parameter with padded rows
 number      ()                    one float

@@ -56,6 +56,11 @@ class Vectors:
     def constant(self, value: float) -> Value:
         return llvm.ir.Constant(self.type, [value] * self.lanes)
 
+    def constant_like(self, values: Value, value: float) -> Value:
+        """Return a number in the form of some others: a vector of any length, or one float."""
+        count = getattr(values.type, "count", None)
+        return llvm.ir.Constant(values.type, value if count is None else [value] * count)
+
     def integer_constant(self, value: int) -> Value:
         return llvm.ir.Constant(self.integers, [value] * self.lanes)
 
@@ -70,7 +75,7 @@ class Vectors:
         return self._load(address, self.type)
 
     def store(self, value: Value, address: Int) -> None:
-        """Put a vector of any length at an address."""
+        """Put a vector of any length, or one float, at an address."""
         self._store(value, address, value.type)
 
     def load_one(self, address: Int) -> Value:
@@ -81,10 +86,10 @@ class Vectors:
         """Put a float at an address."""
         self._store(value, address, self.element)
 
-    def copy(self, source: Int, target: Int, count: int) -> None:
-        """Copy a fixed number of floats."""
+    def load_some(self, address: Int, count: int) -> Value:
+        """Load a fixed number of floats: a vector of that length, or one float."""
         kind = self.element if count == 1 else llvm.ir.VectorType(self.element, count)
-        self._store(self._load(source, kind), target, kind)
+        return self._load(address, kind)
 
     def _load(self, address: Int, kind: Any) -> Value:
         loaded = self.builder.load(self.builder.inttoptr(address.value, kind.as_pointer()))

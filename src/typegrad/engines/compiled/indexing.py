@@ -1,0 +1,116 @@
+"""How indexing is lowered: slices and columns of tiles, rows of tables by number."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from typegrad.engines.compiled.fusion import Value
+from typegrad.engines.compiled.graph_facts import known_number, width_of
+from typegrad.engines.compiled.layout import padded
+from typegrad.engines.compiled.program import Operand
+from typegrad.engines.compiled.schedule import Form, Place, Step, Total
+from typegrad.tracing import Call, Leaf, Node
+
+if TYPE_CHECKING:
+    from typegrad.engines.compiled.lowering import StepLowering
+
+
+def lower_getitem(lowering: StepLowering, call: Call) -> Value:
+    """Lower slices of columns, columns by number, added axes, and rows of a table by codes."""
+    source, index = call.arguments
+    if len(index) == 1 and isinstance(index[0], Node):
+        return _lookup(lowering, call, source, index[0])
+    key = [part for part in index if part is not Ellipsis]
+    if key[:1] != [slice(None)] or source.shape[:1] != (lowering.layout.batch,):
+        raise lowering.no_kernel(call)
+    value = lowering.value(source, call)
+    chosen = [part for part in key[1:] if part is not None]
+    if all(_is_slice(part) and part == slice(None) for part in chosen):
+        return value
+    # What is taken of the last axis lies side by side, if the others have one element.
+    is_last = len(chosen) == len(source.shape) - 1 and width_of(source) == source.shape[-1]
+    place = lowering.force(value)
+    is_rows = place.form in ("tile", "column") and not place.transposed
+    if not is_last or not is_rows or width_of(call) == 0:
+        raise lowering.no_kernel(call)
+    last = chosen[-1]
+    if isinstance(last, Leaf) and len(chosen) == 1:
+        return _columns(lowering, call, place, last)
+    if isinstance(last, int) and len(chosen) == 1:
+        last = slice(last % place.width, last % place.width + 1)
+    if not all(_is_slice(part) for part in (*chosen[:-1], last)):
+        raise lowering.no_kernel(call)
+    start, stop, _ = last.indices(place.width)
+    if width_of(call) != stop - start:
+        raise lowering.no_kernel(call)
+    form: Form = "column" if stop - start == 1 else "tile"
+    offset = place.offset + start * lowering.itemsize
+    return replace(place, form=form, width=stop - start, offset=offset)
+
+
+def _is_slice(part: object) -> bool:
+    return isinstance(part, slice) and part.step in (None, 1)
+
+
+def _columns(lowering: StepLowering, call: Call, place: Place, numbers: Leaf) -> Place:
+    """Take columns by number."""
+    if numbers.array is None or numbers.kind != "constant" or numbers.array.ndim != 1:
+        raise lowering.no_kernel(call)
+    chosen = tuple(int(number) % place.width for number in numbers.array)
+    out = lowering.new_place(len(chosen))
+    lowering.emit(Step("take_columns", (out,), (place,), len(chosen), numbers=chosen))
+    return out
+
+
+def lower_codes(lowering: StepLowering, call: Call) -> Value:
+    """Lower the conversion of a tile to integers."""
+    place = lowering.place(call.arguments[0], call)
+    if place.form not in ("tile", "column") or place.transposed:
+        raise lowering.no_kernel(call)
+    return replace(place, form="codes")
+
+
+def _lookup(lowering: StepLowering, call: Call, source: Any, index: Node) -> Value:
+    """Take a table's rows by their numbers."""
+    codes, table = lowering.value(index, call), lowering.value(source, call)
+    is_table = isinstance(table, Place) and table.form in ("matrix", "row")
+    if not (isinstance(codes, Place) and codes.form == "codes" and isinstance(table, Place)):
+        raise lowering.no_kernel(call)
+    if not is_table or table.transposed or len(source.shape) != 2:
+        raise lowering.no_kernel(call)
+    rows, width = source.shape
+    out = lowering.new_place(codes.width * width)
+    inputs = (codes, replace(table, memory=_table_memory(table, width)))
+    lowering.emit(Step("lookup", (out,), inputs, width, numbers=(rows, codes.width)))
+    return out
+
+
+def _table_memory(table: Place, width: int) -> Operand:
+    """Return a table's memory: of one column, its rows are floats that lie side by side."""
+    assert isinstance(table.memory, Operand)
+    return replace(table.memory, stride=1) if width == 1 else table.memory
+
+
+def lower_scattered_sum(lowering: StepLowering, call: Call) -> Value:
+    """Lower the gradient of a table whose rows were taken by their numbers."""
+    start, index, part = call.arguments
+    codes = lowering.value(index[0], call) if isinstance(index[0], Node) else None
+    if known_number(start) != 0.0 or len(index) != 1 or len(call.shape) != 2:
+        raise lowering.no_kernel(call)
+    if not (isinstance(codes, Place) and codes.form == "codes"):
+        raise lowering.no_kernel(call)
+    gradients = lowering.place(part, call)
+    if gradients.form not in ("tile", "column") or gradients.transposed:
+        raise lowering.no_kernel(call)
+    rows, width = call.shape
+    is_row = width == 1
+    memory = Total(1 if is_row else padded(width, lowering.lanes))
+    total = Place("sum", memory, rows, 1) if is_row else Place("sum", memory, width, rows)
+    lowering.emit(
+        Step(
+            "lookup_sums", (total,), (codes, gradients), width,
+            numbers=(rows, codes.width), accumulates=True,
+        )
+    )  # fmt: skip
+    return total
