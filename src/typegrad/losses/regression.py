@@ -52,7 +52,7 @@ class HuberLoss(ElementwiseLoss):
         return np.where(size <= self.delta, 0.5 * size * size, linear)
 
     def term_grads(self, prediction: Array, target: Array) -> Array:
-        return np.minimum(np.maximum(prediction - target, -self.delta), self.delta)
+        return np.clip(prediction - target, -self.delta, self.delta)
 
 
 class LogCoshLoss(ElementwiseLoss):

@@ -50,6 +50,7 @@ _Q = (
 
 
 # The same formula for Phi(x) = 1/2 + erf(x / sqrt(2)) / 2, with the factors put into its numbers.
+_CDF_END = math.sqrt(2.0) * _SINGLE_END
 _CDF_P = tuple(
     coefficient * math.sqrt(0.125) * 0.5**power for power, coefficient in enumerate(_P[::-1])
 )[::-1]
@@ -73,12 +74,12 @@ class Erf(ElementwiseOperation):
 
     def output(self, x: Array) -> Array:
         if x.dtype == np.float32:
-            size = np.minimum(np.abs(x), _SINGLE_END)
-            square = size * size
+            near = np.clip(x, -_SINGLE_END, _SINGLE_END)
+            square = near * near
             value = x * _polynomial(_P, square) / _polynomial(_Q, square)
             return np.clip(value, -1.0, 1.0)
         # Beyond 6 the result is 1 to the last bit of float64.
-        size = np.minimum(np.abs(x), 6.0)
+        size = np.clip(np.abs(x), 0.0, 6.0)
         square = size * size
         near = x * _polynomial(_P1, square) / _polynomial(_Q1, square)
         # The tail's formula is good to 4; further out erfc is below 2e-8, and the
@@ -104,8 +105,8 @@ class NormalCDF(ElementwiseOperation):
     def output(self, x: Array) -> Array:
         if x.dtype == np.float32:
             # As Erf does, in fewer steps.
-            size = np.minimum(np.abs(x), math.sqrt(2.0) * _SINGLE_END)
-            square = size * size
+            near = np.clip(x, -_CDF_END, _CDF_END)
+            square = near * near
             value = x * _polynomial(_CDF_P, square) / _polynomial(_CDF_Q, square) + 0.5
             return np.clip(value, 0.0, 1.0)
         return 0.5 * (1.0 + erf(x * math.sqrt(0.5)))

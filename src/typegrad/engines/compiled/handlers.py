@@ -324,13 +324,16 @@ def lower_concatenation(lowering: StepLowering, call: Call) -> Value:
 
 
 def lower_clip(lowering: StepLowering, call: Call) -> Value:
-    """Lower np.clip between numbers; None is no limit."""
+    """Lower np.clip between numbers; None is no limit, nor is infinity."""
     source, *limits = call.arguments
     if len(limits) != 2 or call.keywords:
         raise lowering.no_kernel(call)
     # As NumPy does it: where the limits cross, the upper one holds.
-    named = list(zip(("maximum", "minimum"), limits, strict=True))
-    (function, limit), *others = [(name, limit) for name, limit in named if limit is not None]
+    named = zip(("maximum", "minimum"), limits, (-math.inf, math.inf), strict=True)
+    given = [(name, limit) for name, limit, none in named if limit is not None and limit != none]
+    if not given:
+        return lowering.elementwise("copy", call, (source,))
+    (function, limit), *others = given
     first = lowering.elementwise(function, call, (source, limit))
     if not others:
         return first
