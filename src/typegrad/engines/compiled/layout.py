@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -141,6 +141,38 @@ class PaddedParameters:
             flat[in_flat] = source[in_padded]
         for part in self._matrices:
             part.in_flat(flat)[...] = part.in_padded(source)
+
+
+@dataclass(frozen=True)
+class FlatVectors:
+    """Flat vectors with padded rows: parameters, gradient, decay mask, optimizer's state."""
+
+    layout: PaddedParameters
+    values: Vector
+    grads: Vector
+    mask: Vector
+    state: dict[str, Vector]
+
+    @classmethod
+    def zeros(
+        cls, layout: PaddedParameters, names: Iterable[str], dtype: np.dtype[Any]
+    ) -> FlatVectors:
+        """Return vectors of zeros, with a state of these names."""
+        values, grads, mask = (aligned_zeros(layout.size, dtype) for _ in range(3))
+        state = {name: aligned_zeros(layout.size, dtype) for name in names}
+        return cls(layout, values, grads, mask, state)
+
+    def spread(self, values: Vector, state: Mapping[str, Vector]) -> None:
+        """Take over a network's and an optimizer's vectors."""
+        self.layout.spread(values, self.values)
+        for name, vector in self.state.items():
+            self.layout.spread(state[name], vector)
+
+    def collect(self, values: Vector, state: Mapping[str, Vector]) -> None:
+        """Give the vectors back."""
+        self.layout.collect(self.values, values)
+        for name, vector in self.state.items():
+            self.layout.collect(vector, state[name])
 
 
 def _joined(segments: Sequence[Segment]) -> list[Segment]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 from typegrad.engines.base import StepSettings, TrainingData
 from typegrad.engines.compiled.chain import Chain, ChainBuilder
 from typegrad.engines.compiled.compiler import KERNELS
-from typegrad.engines.compiled.layout import PaddedParameters, aligned_zeros, padded
+from typegrad.engines.compiled.layout import padded
 from typegrad.engines.compiled.library import Library
 from typegrad.engines.compiled.lowering import LoweredStep, StepLayout, StepLowering
 from typegrad.engines.compiled.memory import Constants
@@ -36,7 +36,7 @@ from typegrad.engines.compiled.schedule import Layout
 from typegrad.engines.compiled.updates import LoweredUpdate
 from typegrad.layers.mode import Mode
 from typegrad.tracing import Graph
-from typegrad.types import IntArray, Vector
+from typegrad.types import IntArray
 
 SHARE, FACTOR, RESERVED = 0, 64, 128
 """Where a workspace has 1 / rows and the factor of clipping; bytes before its buffers."""
@@ -54,36 +54,6 @@ ones more rows go together, as their weights come from afar."""
 _SCALE = ChainBuilder("vs")
 SCALE_CHAIN: Chain = _SCALE.finish([_SCALE.link("multiply", 0, 1)])
 """Multiplies the weights of examples by 1 / rows."""
-
-
-@dataclass(frozen=True)
-class Vectors:
-    """Flat vectors with padded rows: parameters, gradient, decay mask, optimizer's state."""
-
-    layout: PaddedParameters
-    values: Vector
-    grads: Vector
-    mask: Vector
-    state: dict[str, Vector]
-
-    @classmethod
-    def zeros(cls, layout: PaddedParameters, names: Iterable[str], dtype: np.dtype[Any]) -> Vectors:
-        """Return vectors of zeros, with a state of these names."""
-        values, grads, mask = (aligned_zeros(layout.size, dtype) for _ in range(3))
-        state = {name: aligned_zeros(layout.size, dtype) for name in names}
-        return cls(layout, values, grads, mask, state)
-
-    def spread(self, values: Vector, state: Mapping[str, Vector]) -> None:
-        """Take over a network's and an optimizer's vectors."""
-        self.layout.spread(values, self.values)
-        for name, vector in self.state.items():
-            self.layout.spread(state[name], vector)
-
-    def collect(self, values: Vector, state: Mapping[str, Vector]) -> None:
-        """Give the vectors back."""
-        self.layout.collect(self.values, values)
-        for name, vector in self.state.items():
-            self.layout.collect(vector, state[name])
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,7 @@ import numpy as np
 from typegrad.engines.base import StepSettings, TrainingData, all_finite, never
 from typegrad.engines.compiled.branches import takes_branches
 from typegrad.engines.compiled.graph_facts import NotNativeError
-from typegrad.engines.compiled.layout import PaddedParameters, aligned_zeros
+from typegrad.engines.compiled.layout import FlatVectors, PaddedParameters, aligned_zeros
 from typegrad.engines.compiled.library import Library
 from typegrad.engines.compiled.lowering import StepLayout
 from typegrad.engines.compiled.native import (
@@ -20,7 +20,6 @@ from typegrad.engines.compiled.native import (
     NativeStep,
     Programs,
     TilePrograms,
-    Vectors,
     mask_keys,
     update_program,
 )
@@ -132,7 +131,7 @@ class NetworkCode:
         if isinstance(optimizer, Optimizer):
             optimizer.prepare(network.flat.values)
             names = optimizer.state_arrays
-        self.vectors = Vectors.zeros(self._padded, names, self._dtype)
+        self.vectors = FlatVectors.zeros(self._padded, names, self._dtype)
         self._padded.spread(network.flat.decay_mask, self.vectors.mask)
         self.update_problem: str | None = None
         self._update = self._lower_update(optimizer)
