@@ -4,7 +4,7 @@ All train the same network from the same weights, on the same batches in the sam
 with the same optimizer in float32, and must arrive at the same loss. Each contestant has a
 process of its own; they take turns, an epoch at a time, and medians over the repeats are
 printed. A step takes the rows of its batch, runs forward and backward, and updates.
-Each network's contests begin with the machine's own peak, measured with NumPy's product of
+With each contest the machine's own speeds are measured, among them that of NumPy's product of
 large matrices; a summary over all of them ends the run.
 
 Example: python benchmarks/training_step.py --everything --json step.json
@@ -20,7 +20,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from measuring.hardware import measure_hardware
+from measuring.hardware import Hardware, Sizes, measure_hardware
 from measuring.machine import describe_run, limit_threads, print_run, usable_cores, version_of
 from measuring.tables import write_json
 from training.contest import as_json, compete
@@ -133,27 +133,28 @@ def _contests(
 ) -> list[Mapping[str, Any]]:
     """Run a network's contests at all batch sizes, and print them."""
     clock = "processor" if options.processor_time else "wall"
-    one = Problem(network, optimizer, batch_size=1, steps=1)
-    hardware = measure_hardware(
-        one.state_bytes,
-        one.widths[0],
-        processor_time=options.processor_time,
-        size=256 if options.smoke else 2048,
-    )
-    contests = []
+    contests, contents = [], []
     for batch_size in options.batch:
         problem = Problem(network, optimizer, batch_size, steps=1, seed=options.seed)
         steps, repeats = _steps_and_repeats(problem)
         problem = replace(problem, steps=options.steps or steps)
         repeats = options.repeats or repeats
         results = compete(workers, problem, repeats, processor_time=options.processor_time)
+        hardware = _hardware(problem, options)
         contests.append((problem, results))
+        contents.append(as_json(problem, results, hardware))
         print(f"{network}, {optimizer}, batch {batch_size}: done", file=sys.stderr, flush=True)
     print_contests(contests, options.threads, clock)
-    contents = [as_json(problem, results, hardware) for problem, results in contests]
     print_shares(read_cells(contents))
     sys.stdout.flush()
     return contents
+
+
+def _hardware(problem: Problem, options: argparse.Namespace) -> Hardware:
+    """Measure the machine's speeds, for a problem's sizes."""
+    matrix = 256 if options.smoke else 2048
+    sizes = Sizes(problem.state_bytes, (problem.rows, problem.widths[0]), matrix)
+    return measure_hardware(sizes, processor_time=options.processor_time)
 
 
 def _steps_and_repeats(problem: Problem) -> tuple[int, int]:

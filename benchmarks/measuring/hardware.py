@@ -20,7 +20,9 @@ from measuring.machine import usable_cores
 
 _REPEATS = 7
 _COUNT = 2**14
-"""Numbers of a vector, and rows of a table, that lie in the cache."""
+"""Numbers of a vector that lies in the cache."""
+_TAKEN = 512
+"""Rows that are taken at a time: few calls, and what is taken lies in the cache."""
 
 
 @dataclass(frozen=True)
@@ -36,55 +38,82 @@ class Hardware:
     root_nanoseconds: float
     """The same of a square root."""
     row_nanoseconds: float
-    """Of one row that is taken from a table, in random order."""
+    """Of one row that is taken from a table of the size that was asked for, in random order."""
 
 
-def measure_hardware(
-    copied_bytes: int, columns: int, *, processor_time: bool = False, size: int = 2048
-) -> Hardware:
+@dataclass(frozen=True)
+class Sizes:
+    """What to measure with.
+
+    Attributes
+    ----------
+    copied_bytes
+        Memory that is read and written, which decides in which cache it lies.
+    table
+        Rows and columns of the table.
+    matrix
+        Rows and columns of the matrices.
+    """
+
+    copied_bytes: int
+    table: tuple[int, int]
+    matrix: int = 2048
+
+
+def measure_hardware(sizes: Sizes, *, processor_time: bool = False) -> Hardware:
     """Measure, by the median of some repeats.
 
     Parameters
     ----------
-    copied_bytes
-        Size of the memory that is read and written, which decides in which cache it lies.
-    columns
-        Of the table.
+    sizes
+        Of what is measured with.
     processor_time
         Count the time that the process ran instead of wall time; for one thread.
-    size
-        Rows and columns of the matrices.
     """
     clock = "processor" if processor_time else "wall"
-    numbers = (str(number) for number in (copied_bytes, columns, size))
-    command = [sys.executable, "-m", "measuring.hardware", *numbers, clock]
+    command = [sys.executable, "-m", "measuring.hardware", json.dumps(asdict(sizes)), clock]
     folder = str(__file__).rpartition("measuring")[0]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=folder)
     return Hardware(**json.loads(done.stdout))
 
 
-def _measure(copied_bytes: int, columns: int, size: int, clock: Callable[[], float]) -> Hardware:
+def _measure(sizes: Sizes, clock: Callable[[], float]) -> Hardware:
     generator = np.random.default_rng(0)
-    left, right = generator.standard_normal((2, size, size), np.float32)
+    left, right = generator.standard_normal((2, sizes.matrix, sizes.matrix), np.float32)
     product = np.empty_like(left)
     product_seconds = _median(lambda: np.matmul(left, right, out=product), 1, clock)
-    source = np.ones(max(1, copied_bytes // 8), np.float32)
+    source = np.ones(max(1, sizes.copied_bytes // 8), np.float32)
     target = np.empty_like(source)
     copy_seconds = _median(lambda: np.copyto(target, source), 100, clock)
-    angles = generator.random(_COUNT, np.float32)
-    heights = np.empty_like(angles)
-    tanh_seconds = _median(lambda: np.tanh(angles, out=heights), 50, clock)
-    root_seconds = _median(lambda: np.sqrt(angles, out=heights), 50, clock)
-    table = generator.random((_COUNT, columns), np.float32)
-    taken, order = np.empty_like(table), generator.permutation(_COUNT)
-    row_seconds = _median(lambda: table.take(order, axis=0, out=taken, mode="clip"), 10, clock)
+    numbers = generator.random(_COUNT, np.float32)
+    results = np.empty_like(numbers)
+    tanh_seconds = _median(lambda: np.tanh(numbers, out=results), 50, clock)
+    root_seconds = _median(lambda: np.sqrt(numbers, out=results), 50, clock)
     # Products use all cores, the others one.
     cores = usable_cores()
     return Hardware(
-        2e-9 * size**3 / product_seconds,
+        2e-9 * sizes.matrix**3 / product_seconds,
         2e-9 * source.nbytes / copy_seconds * cores,
-        *(1e9 * each / _COUNT / cores for each in (tanh_seconds, root_seconds, row_seconds)),
+        1e9 * tanh_seconds / _COUNT / cores,
+        1e9 * root_seconds / _COUNT / cores,
+        1e9 * _row_seconds(sizes.table, clock) / cores,
     )
+
+
+def _row_seconds(shape: tuple[int, int], clock: Callable[[], float]) -> float:
+    """Seconds of a row: all rows of a table are taken, some at a time, as in an epoch."""
+    rows, columns = shape
+    generator = np.random.default_rng(0)
+    table, order = generator.random((rows, columns), np.float32), generator.permutation(rows)
+    batches = [order[start : start + _TAKEN] for start in range(0, rows, _TAKEN)]
+    taken = np.empty((_TAKEN, columns), np.float32)
+
+    def take_all() -> None:
+        for batch in batches:
+            table.take(batch, axis=0, out=taken[: len(batch)], mode="clip")
+
+    calls = max(1, 2**16 // rows)
+    return _median(take_all, calls, clock) / rows
 
 
 def _median(call: Callable[[], object], calls: int, clock: Callable[[], float]) -> float:
@@ -99,9 +128,8 @@ def _median(call: Callable[[], object], calls: int, clock: Callable[[], float]) 
 
 
 def _main() -> None:
-    clock = time.process_time if sys.argv[4] == "processor" else time.perf_counter
-    copied_bytes, columns, size = map(int, sys.argv[1:4])
-    print(json.dumps(asdict(_measure(copied_bytes, columns, size, clock))))
+    clock = time.process_time if sys.argv[2] == "processor" else time.perf_counter
+    print(json.dumps(asdict(_measure(Sizes(**json.loads(sys.argv[1])), clock))))
 
 
 if __name__ == "__main__":

@@ -53,7 +53,7 @@ def print_shares(cells: Sequence[Cell]) -> None:
         rows.append([f"{name}: time / bound", *(f"{bound:.1f}" for bound in bounds)])
     hardware = cells[0].hardware
     title = (
-        f"GFLOP/s of the products, and share of the machine's peak of {hardware.gflops:.1f}; "
+        f"GFLOP/s of the products, and share of the machine's peak of about {hardware.gflops:.0f}; "
         f"tanh {hardware.tanh_nanoseconds:.2f} ns, copying {hardware.copy_gigabytes:.0f} GB/s"
     )
     print_table(title, ["", *(f"batch {each.problem.batch_size}" for each in cells)], rows)
