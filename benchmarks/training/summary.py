@@ -108,7 +108,7 @@ class Summary:
     compiled_below: Mapping[str, float]
     """Cells in which that ratio is below 1.2."""
     allowed: Extent | None
-    """Time of the fastest peer relative to the bound: the most that the ratio could be."""
+    """Time of the fastest peer relative to the bound: what the ratio would be at NumPy's speeds."""
     share_of_peak: Extent | None
     """Of the compiled engine, where products are large."""
     planned_small: Extent | None

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 
 import typegrad as tg
-from typegrad.engines import CompiledEngine, EagerEngine, TrainingData
+from typegrad.engines import CompiledEngine, EagerEngine, StepSettings, TrainingData
 from typegrad.engines.compiled import network_code
 from typegrad.errors import DataError
 from typegrad.types import Array
@@ -17,10 +18,14 @@ from .training import Case, assert_close, assert_same_bits, data_for, train
 
 
 class Taken(tg.ParameterOperation[Array]):
-    """Rows of a table, by numbers that nobody checks."""
+    """Rows of a table, by numbers that nobody checks; `finish` makes of them what is returned."""
+
+    def __init__(self, table: tg.Parameter, finish: Callable[[Array], Array]) -> None:
+        super().__init__(table)
+        self.finish = finish
 
     def output(self, x: Array, table: Array) -> Array:
-        return table[x[:, 0].astype(np.intp)]
+        return self.finish(table[x[:, 0].astype(np.intp)])
 
     def input_grad(self, output_grad: Array, x: Array, y: Array, table: Array) -> Array:
         return np.zeros_like(x)
@@ -31,34 +36,67 @@ class Taken(tg.ParameterOperation[Array]):
         return (total,)
 
 
+class Narrow(Taken):
+    """Its gradient is one number for all of a row."""
+
+    def parameter_grads(self, output_grad: Array, x: Array, y: Array, table: Array) -> tuple[Array]:
+        total = np.zeros_like(table)
+        np.add.at(total, x[:, 0].astype(np.intp), output_grad[:, :1])
+        return (total,)
+
+
+def as_it_is(rows: Array) -> Array:
+    return rows
+
+
+def signs(rows: Array) -> Array:
+    """A comparison says nothing of what is no number."""
+    return np.where(rows > 0.0, np.ones_like(rows), -np.ones_like(rows))
+
+
 class Unchecked(tg.Layer):
-    def __init__(self) -> None:
+    def __init__(
+        self, finish: Callable[[Array], Array] = as_it_is, kind: type[Taken] = Taken
+    ) -> None:
         self.table = tg.Parameter((3, 2), tg.initializers.Normal())
-        self.operations = (Taken(self.table),)
+        self.operations = (kind(self.table, finish),)
 
     def output_features(self, in_features: int | None) -> int | None:
         return 2
 
 
-def unchecked(first_code: float) -> tuple[Case, TrainingData]:
-    case = Case(lambda: [Unchecked(), tg.Dense(2, 2)], codes=(0, 1))
+def unchecked(
+    first_code: float, finish: Callable[[Array], Array] = as_it_is
+) -> tuple[Case, TrainingData]:
+    case = Case(lambda: [Unchecked(finish), tg.Dense(2, 2)], codes=(0, 1))
     data = data_for(case, 20, "float32")
     data.inputs[0, 0] = first_code
     return case, data
 
 
+@pytest.mark.parametrize("finish", [as_it_is, signs])
 @pytest.mark.parametrize("code", [-1.0, -0.5, 1.7])
-def test_codes_that_numpy_takes(code: float) -> None:
+def test_codes_that_numpy_takes(code: float, finish: Callable[[Array], Array]) -> None:
     """Numbers from the end are left to the planned engine; fractions are cut off."""
-    case, data = unchecked(code)
+    case, data = unchecked(code, finish)
     compiled, eager = (train(case, kind, data, 8) for kind in (CompiledEngine, EagerEngine))
     assert compiled.notes == []
     assert_close(compiled, eager)
 
 
+def test_many_numbers_from_the_end() -> None:
+    """The planned engine takes what would be tried in vain again and again."""
+    case, data = unchecked(-1.0)
+    data.inputs[::2, 0] = -2.0
+    compiled, eager = (train(case, kind, data, 2) for kind in (CompiledEngine, EagerEngine))
+    assert compiled.notes == ["the planned engine runs this data: some steps fail in native code"]
+    assert_close(compiled, eager)
+
+
+@pytest.mark.parametrize("finish", [as_it_is, signs])
 @pytest.mark.parametrize("code", [3.0, -4.0, 1e30, np.nan])
-def test_codes_that_name_no_row(code: float) -> None:
-    case, data = unchecked(code)
+def test_codes_that_name_no_row(code: float, finish: Callable[[Array], Array]) -> None:
+    case, data = unchecked(code, finish)
     messages = []
     for kind in (CompiledEngine, EagerEngine):
         with np.errstate(invalid="ignore"), pytest.raises(IndexError) as info:
@@ -78,6 +116,23 @@ def test_checked_codes_are_refused_as_elsewhere(rows: int, bad: int) -> None:
             train(case, kind, data, 20)
 
 
+def test_predictions_by_unchecked_codes() -> None:
+    network = tg.NeuralNetwork(Unchecked(), tg.Dense(2, 1), loss=tg.MSELoss(), seed=1)
+    x = np.array([[-1.0, 0.0], [2.0, 0.0]])
+    expected = network.predict(x, engine="eager")
+    assert network.predict(x, engine="compiled").tobytes() == expected.tobytes()
+    with pytest.raises(IndexError):
+        network.predict(np.array([[3.0, 0.0]]), engine="compiled")
+
+
+def test_a_gradient_that_is_broadcast() -> None:
+    case = Case(lambda: [Unchecked(kind=Narrow), tg.Dense(2, 2)], codes=(0, 1))
+    data = data_for(case, 20, "float32")
+    compiled, eager = (train(case, kind, data, 8) for kind in (CompiledEngine, EagerEngine))
+    assert "there is no native code for add_at" in compiled.notes[0]
+    assert_close(compiled, eager)
+
+
 @pytest.mark.parametrize("batch_size", [1, 60, 300])
 def test_threads_share_tables(batch_size: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Large ones too, with few rows and with many."""
@@ -94,25 +149,37 @@ def test_threads_share_tables(batch_size: int, monkeypatch: pytest.MonkeyPatch) 
         assert_same_bits(outcome, outcomes[0])
 
 
-def test_columns_in_any_order() -> None:
-    """Integers in brackets, from either end."""
+CHOSEN = np.array([3, -3, 0])
 
-    class Chosen(tg.UnaryOperation):
-        def output(self, x: Array) -> Array:
-            return x[:, [3, -3, 0]] * x[:, -1:] + x[:, 0][:, None]
 
-        def input_grad(self, output_grad: Array, x: Array, y: Array) -> Array:
-            return np.zeros_like(x)
+class Chosen(tg.UnaryOperation):
+    """Columns by integers in brackets, from either end."""
 
-    class Choice(tg.Layer):
-        def __init__(self) -> None:
-            self.operations = (Chosen(),)
+    def output(self, x: Array) -> Array:
+        return x[:, CHOSEN] * x[:, -1:] + x[:, 0][:, None]
 
-        def output_features(self, in_features: int | None) -> int | None:
-            return 3
+    def input_grad(self, output_grad: Array, x: Array, y: Array) -> Array:
+        return np.zeros_like(x)
 
+
+class Choice(tg.Layer):
+    def __init__(self) -> None:
+        self.operations = (Chosen(),)
+
+    def output_features(self, in_features: int | None) -> int | None:
+        return 3
+
+
+def test_columns_by_number() -> None:
+    """Other ones too, after the numbers were changed between two epochs."""
     case = Case(lambda: [Choice(), tg.Dense(3, 2)])
     data = data_for(case, 20, "float32")
-    compiled, eager = (train(case, kind, data, 8) for kind in (CompiledEngine, EagerEngine))
-    assert compiled.notes == []
-    assert_close(compiled, eager)
+    losses = []
+    for kind in (CompiledEngine, EagerEngine):
+        network = tg.NeuralNetwork(*case.layers(), loss=case.loss(), seed=2)
+        engine: Any = kind(network, tg.SGD(), StepSettings())
+        for columns in ([1, 2, -1], [3, -3, 0]):
+            CHOSEN[...] = columns
+            losses.append(engine.run_epoch(data, np.arange(20), 8, np.full(3, 0.01)))
+        assert kind is EagerEngine or engine._code is not None
+    np.testing.assert_allclose(losses[:2], losses[2:], rtol=1e-5)

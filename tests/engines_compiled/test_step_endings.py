@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,8 @@ from typegrad.types import Array, Vector
 
 pytestmark = pytest.mark.usefixtures("every_target")
 
-WIDTHS = (5, 130, 67, 1)
-"""Two matrices of more than a block; rows that need padding."""
+WIDTHS = (5, 128, 64, 67, 1)
+"""Two matrices of more than a block; rows that need padding, and rows that do not."""
 
 OPTIMIZERS: list[Callable[[], Any]] = [
     tg.SGD,
@@ -28,10 +29,9 @@ OPTIMIZERS: list[Callable[[], Any]] = [
 
 
 def network_for(dtype: str) -> tg.NeuralNetwork:
-    first, second, third, last = WIDTHS
-    layers = (tg.Dense(first, second, "tanh"), tg.Dense(second, third, "tanh"))
-    output = tg.Dense(third, last)
-    return tg.NeuralNetwork(*layers, output, loss=tg.MSELoss(), seed=4, dtype=dtype)
+    *hidden, last = pairwise(WIDTHS)
+    layers = [tg.Dense(*widths, tg.Tanh()) for widths in hidden]
+    return tg.NeuralNetwork(*layers, tg.Dense(*last), loss=tg.MSELoss(), seed=4, dtype=dtype)
 
 
 def data_for(rows: int, dtype: str) -> TrainingData:
@@ -68,9 +68,11 @@ def numbers_after(engine: Engine, optimizer: tg.Optimizer, rows: int, batch_size
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("make_optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("batch_size", [1, 3, 31])
+@pytest.mark.parametrize("clip_value", [None, 0.001])
 def test_all_endings_give_the_same_bits(
     make_optimizer: Callable[[], Any],
     batch_size: int,
+    clip_value: float | None,
     dtype: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -78,7 +80,8 @@ def test_all_endings_give_the_same_bits(
         if ending is not None:
             monkeypatch.setattr(network_code.NetworkCode, "_ending", lambda *_: ending)
         optimizer = make_optimizer()
-        engine = CompiledEngine(network_for(dtype), optimizer, StepSettings(), threads=1)
+        settings = StepSettings(clip_value=clip_value)
+        engine = CompiledEngine(network_for(dtype), optimizer, settings, threads=1)
         return numbers_after(engine, optimizer, 100, batch_size)
 
     used = endings_used(monkeypatch)

@@ -157,6 +157,10 @@ LAYERS = {
     "column embedding": Case(
         lambda: [tg.ColumnEmbedding(4, {1: 3, 2: 4}, 2), tg.Dense(6, 2)], codes=(1, 3)
     ),
+    "column embedding of all": Case(
+        lambda: [tg.ColumnEmbedding(4, dict.fromkeys(range(4), 3), 2), tg.Dense(8, 2)],
+        codes=(0, 4),
+    ),
     "column embedding of one": Case(
         lambda: [tg.ColumnEmbedding(4, {1: 3, 2: 4}, 1), tg.Dense(4, 2)], codes=(1, 3)
     ),

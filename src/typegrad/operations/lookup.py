@@ -48,7 +48,9 @@ class LookupColumns(ParameterOperation[*tuple[Array, ...]]):
             table[as_codes(self, x[:, column], len(table))]
             for column, table in zip(self.columns, tables, strict=True)
         ]
-        return np.concatenate([x[:, self._others(x)], *rows], axis=1)
+        others = self._others(x)
+        passing = [x[:, others]] if others else []
+        return np.concatenate([*passing, *rows], axis=1)
 
     def input_grad(self, output_grad: Array, x: Array, y: Array, *tables: Array) -> Array:
         others = self._others(x)

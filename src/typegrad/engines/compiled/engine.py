@@ -21,12 +21,16 @@ from typegrad.layers.mode import Mode
 from typegrad.operations.observing import is_observed
 from typegrad.optimizers import FullBatchOptimizer, Optimizer
 from typegrad.tracing import TraceError
-from typegrad.types import Array, IntArray, Vector
+from typegrad.types import Array, IntArray, Shape, Vector
 
 if TYPE_CHECKING:
     from typegrad.network import NeuralNetwork
 
 logger = logging.getLogger("typegrad")
+
+MOST_FAILURES = 3
+"""Steps that native code could not take and the planned engine could, before it takes all: each
+costs as much as all steps before it in the same call."""
 
 WORTH_FORWARD_CODE = 1_000_000
 """Rows times parameters from which on evaluation by native code is worth preparing it."""
@@ -64,7 +68,9 @@ class CompiledEngine(PlannedEngine):
         self._shapes: tuple[object, ...] = ()
         self._data: TrainingData | None = None
         self._admits = True
+        self._failures = 0
         self._forward: ForwardCode | None = None
+        self._forward_fails: Shape | None = None
 
     def run_epoch(
         self, data: TrainingData, permutation: IntArray, batch_size: int, learning_rates: Vector
@@ -92,6 +98,13 @@ class CompiledEngine(PlannedEngine):
             rates = learning_rates[done : done + 1]
             losses[done : done + 1] = super().run_epoch(data, rows, batch_size, rates)
             done += 1
+            self._failures += 1
+            if self._failures == MOST_FAILURES:
+                self._admits = False
+                self._tell("the planned engine runs this data: some steps fail in native code")
+                rows, rates = permutation[done * rows_per_step :], learning_rates[done:]
+                rest = super().run_epoch(data, rows, batch_size, rates)
+                return np.concatenate([losses[:done], rest])
         return losses[:done]
 
     def accumulate(self, data: TrainingData, rows: IntArray, batch_size: int, step: int) -> float:
@@ -109,13 +122,15 @@ class CompiledEngine(PlannedEngine):
 
     def compute_outputs(self, inputs: Array) -> Array:
         row = inputs.shape[1:]
-        if self._code is None or len(inputs) * self.network.flat.values.size < WORTH_FORWARD_CODE:
+        is_worth_it = len(inputs) * self.network.flat.values.size >= WORTH_FORWARD_CODE
+        if self._code is None or not is_worth_it or self._forward_fails == row:
             return super().compute_outputs(inputs)
         forward = self._forward
         if forward is None or forward.row != row or forward.is_outdated(self.network):
             try:
                 forward = ForwardCode(self.network, row, logger.debug, predicts=False)
             except NotNativeError as error:
+                self._forward_fails = row
                 self._tell(f"evaluation is not native: there is no native code for {error}")
                 return super().compute_outputs(inputs)
             self._forward = forward
@@ -148,12 +163,14 @@ class CompiledEngine(PlannedEngine):
     def _code_for(self, data: TrainingData) -> NetworkCode | None:
         """Return native code for this network and data; None if there is none."""
         is_new = data is not self._data and self._shapes != _row_shapes(data)
-        if is_new or self._options.changed():
+        is_outdated = self._code is not None and self._code.is_outdated()
+        if is_new or is_outdated or self._options.changed():
             self._shapes = _row_shapes(data)
             self._code = self._compile(data)
             self._data = None
         if self._code is not None and data is not self._data:
             self._data = data
+            self._failures = 0
             self._admits = self._code.admits(data)
             if not self._admits:
                 self._tell("the planned engine runs this data: it takes another branch")

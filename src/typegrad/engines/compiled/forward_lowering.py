@@ -94,6 +94,12 @@ class ForwardLowering(StepLowering):
             return Place("row", replace(operand, stride=0), size)
         return Place("matrix", operand, size // rows, rows)
 
+    def emit(self, step: Step) -> None:
+        if step.kernel == "lookup":
+            # Nobody hears of a code that names no row.
+            raise NotNativeError("rows of a table by number")
+        super().emit(step)
+
     def _take_results(self) -> None:
         node = self.graph.outputs["outputs"]
         result = self.values[id(node)]

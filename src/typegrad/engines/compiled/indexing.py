@@ -37,7 +37,7 @@ def lower_getitem(lowering: StepLowering, call: Call) -> Value:
     last = chosen[-1]
     if isinstance(last, Leaf) and len(chosen) == 1:
         return _columns(lowering, call, place, last)
-    if isinstance(last, int) and len(chosen) == 1:
+    if type(last) is int and len(chosen) == 1:
         last = slice(last % place.width, last % place.width + 1)
     if not all(_is_slice(part) for part in (*chosen[:-1], last)):
         raise lowering.no_kernel(call)
@@ -50,6 +50,7 @@ def lower_getitem(lowering: StepLowering, call: Call) -> Value:
 
 
 def _is_slice(part: object) -> bool:
+    """Whether a part of a key takes what lies side by side."""
     return isinstance(part, slice) and part.step in (None, 1)
 
 
@@ -57,6 +58,7 @@ def _columns(lowering: StepLowering, call: Call, place: Place, numbers: Leaf) ->
     """Take columns by number."""
     if numbers.array is None or numbers.kind != "constant" or numbers.array.ndim != 1:
         raise lowering.no_kernel(call)
+    lowering.constants.watch(numbers.array)
     chosen = tuple(int(number) % place.width for number in numbers.array)
     out = lowering.new_place(len(chosen))
     lowering.emit(Step("take_columns", (out,), (place,), len(chosen), numbers=chosen))
@@ -101,9 +103,10 @@ def lower_scattered_sum(lowering: StepLowering, call: Call) -> Value:
     if not (isinstance(codes, Place) and codes.form == "codes"):
         raise lowering.no_kernel(call)
     gradients = lowering.place(part, call)
-    if gradients.form not in ("tile", "column") or gradients.transposed:
-        raise lowering.no_kernel(call)
     rows, width = call.shape
+    is_whole = part.shape == (*index[0].shape, width)
+    if gradients.form not in ("tile", "column") or gradients.transposed or not is_whole:
+        raise lowering.no_kernel(call)
     is_row = width == 1
     memory = Total(1 if is_row else padded(width, lowering.lanes))
     total = Place("sum", memory, rows, 1) if is_row else Place("sum", memory, width, rows)

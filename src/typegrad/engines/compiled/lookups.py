@@ -1,12 +1,11 @@
 """Kernels of embeddings: rows of a table by number, their sums, and columns by number.
 
-Codes are whole numbers held in floats. Where one is no number of a row, what it asks for becomes
-NaN, so that the step fails and another engine says what is wrong.
+Codes are whole numbers held in floats. For one that is no number of a row, the first row is taken,
+and the lookup returns 1: the step has failed, and another engine says what is wrong.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -21,22 +20,24 @@ def emit_lookup(module: Any, name: str, bits: int, lanes: int) -> None:
     """Lay a table's rows side by side, one for each of an example's codes.
 
     The operands are out, codes and table; `columns` is the table's width; the numbers are how
-    many rows it has, and how many codes an example has.
+    many rows it has, and how many codes an example has. It returns 1 if a code names no row.
     """
     code = Kernel(module, name, bits, lanes)
     v = code.v
     (out, out_row), (table, table_row) = code.operand(0), code.operand(2)
+    failed = code.variable()
     with _codes(code, 3) as (row, position, number, is_row):
+        with code.when(code.builder.not_(is_row)):
+            failed.set(1)
         target = out + row * out_row + position * code.columns * v.itemsize
         source = table + number * table_row
 
         def copy(first: Int, count: int) -> None:
-            values = v.load_some(source + first * v.itemsize, count)
-            nothing = v.constant_like(values, math.nan)
-            v.store(v.select(is_row, values, nothing), target + first * v.itemsize)
+            shift = first * v.itemsize
+            v.store(v.load_some(source + shift, count), target + shift)
 
         code.in_pieces(copy)
-    code.finish()
+    code.finish(failed.get())
 
 
 def emit_lookup_sums(module: Any, name: str, bits: int, lanes: int) -> None:
@@ -70,7 +71,7 @@ def emit_lookup_sums(module: Any, name: str, bits: int, lanes: int) -> None:
 def _codes(code: Kernel, operands: int) -> Iterator[tuple[Int, Int, Int, Value]]:
     """Write a loop over the second operand's codes, before numbers that follow so many operands.
 
-    Gives example, position, the code as the number of a row, and whether there is such a row.
+    Gives example, position, the number of the code's row or of the first, and whether it has one.
     """
     v, b = code.v, code.builder
     codes, codes_row = code.operand(1)

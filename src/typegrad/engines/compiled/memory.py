@@ -8,7 +8,7 @@ import numpy as np
 
 from typegrad.engines.compiled.layout import aligned_zeros, padded
 from typegrad.engines.compiled.program import ABSOLUTE, Operand
-from typegrad.types import Array
+from typegrad.types import AnyArray, Array
 
 
 class Constants:
@@ -20,6 +20,7 @@ class Constants:
         self._kept: list[Any] = []
         self._numbers: dict[str, Operand] = {}
         self._copies: list[tuple[Array, Array]] = []
+        self._watched: list[tuple[AnyArray, bytes]] = []
 
     def number(self, value: float) -> Operand:
         """Return a vector of one number."""
@@ -45,6 +46,14 @@ class Constants:
         """Copy what was copied once more: it may have changed."""
         for copy, values in self._copies:
             copy[...] = values.reshape(-1)
+
+    def watch(self, values: AnyArray) -> None:
+        """Note numbers that are part of the programs."""
+        self._watched.append((values, values.tobytes()))
+
+    def are_as_noted(self) -> bool:
+        """Whether all that was noted is as it was."""
+        return all(values.tobytes() == content for values, content in self._watched)
 
     def room(self, rows: int, width: int) -> tuple[Operand, Array]:
         """Return padded rows of zeros, and a view of them that is written to."""

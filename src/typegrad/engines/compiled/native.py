@@ -150,6 +150,10 @@ class NativeStep:
         self._programs: tuple[tuple[Any, ...], Programs] | None = None
         self._shares: dict[tuple[int, bool], list[list[IntArray]]] = {}
 
+    def is_outdated(self) -> bool:
+        """Whether a constant is not what it was, which became part of the programs."""
+        return not self._constants.are_as_noted()
+
     def programs(self, data: TrainingData) -> Programs:
         """Return the programs for this data; they are kept until other data comes."""
         self._constants.refresh()

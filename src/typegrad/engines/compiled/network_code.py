@@ -166,6 +166,10 @@ class NetworkCode:
         inputs = {"inputs": data.inputs, "targets": data.targets}
         return takes_branches(self._traced.branches, inputs)
 
+    def is_outdated(self) -> bool:
+        """Whether it has to be made anew, since constants of the formulas have changed."""
+        return any(step.is_outdated() for step in self._steps.values())
+
     @property
     def has_update(self) -> bool:
         """Whether steps can be taken as a whole."""

@@ -38,6 +38,10 @@ class Clipping:
     limit: float | None
 
 
+_COLUMN = Operand(BLOCK, -1)
+"""Stands for the second factor of an outer product, until it is known where that lies."""
+
+
 @dataclass(frozen=True)
 class LoweredUpdate:
     """An update as a chain, and the numbers that it needs for each step.
@@ -46,7 +50,7 @@ class LoweredUpdate:
     ----------
     operands
         Of the chain: what it writes, then what it reads.
-    gradient
+    gradient_sources
         Those of them that the gradient is read from.
     kept
         The arrays that operands name by address.
@@ -54,7 +58,7 @@ class LoweredUpdate:
 
     chain: Chain
     operands: tuple[Operand, ...]
-    gradient: tuple[Operand, ...]
+    gradient_sources: tuple[Operand, ...]
     scalars: tuple[Scalar, ...]
     kept: tuple[Any, ...]
 
@@ -77,7 +81,7 @@ class LoweredUpdate:
             Where their gradient is read from.
         """
         rows, columns = shape
-        known = dict(zip(self.gradient, gradient, strict=True))
+        known = dict(zip(self.gradient_sources, gradient, strict=True))
         operands = [
             Operand(ABSOLUTE, operand.offset + start, columns)
             if operand.space == BLOCK and operand not in known
@@ -88,12 +92,11 @@ class LoweredUpdate:
 
     def of_outer_product(self) -> LoweredUpdate:
         """Return the update that reads the factors of a gradient: a row, and a column."""
-        (row,) = self.gradient
-        column = Operand(BLOCK, -1)
+        (row,) = self.gradient_sources
         chain, inputs = self.chain, len(self.chain.forms)
         read = self.operands[len(chain.outputs) :]
         if row not in read:
-            return replace(self, gradient=(row, column))
+            return replace(self, gradient_sources=(row, _COLUMN))
         number = read.index(row)
 
         def moved(term: int) -> int:
@@ -117,8 +120,8 @@ class LoweredUpdate:
             tuple(written.values()),
             tuple(map(moved, chain.checked)),
         )
-        operands = (*written, *read, column)
-        return replace(self, chain=changed, operands=operands, gradient=(row, column))
+        operands = (*written, *read, _COLUMN)
+        return replace(self, chain=changed, operands=operands, gradient_sources=(row, _COLUMN))
 
 
 def lower_update(

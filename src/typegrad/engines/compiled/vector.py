@@ -56,11 +56,6 @@ class Vectors:
     def constant(self, value: float) -> Value:
         return llvm.ir.Constant(self.type, [value] * self.lanes)
 
-    def constant_like(self, values: Value, value: float) -> Value:
-        """Return a number in the form of some others: a vector of any length, or one float."""
-        count = getattr(values.type, "count", None)
-        return llvm.ir.Constant(values.type, value if count is None else [value] * count)
-
     def integer_constant(self, value: int) -> Value:
         return llvm.ir.Constant(self.integers, [value] * self.lanes)
 
