@@ -111,12 +111,9 @@ def _permutation(n: int, generator: np.random.Generator, dtype: IntDType) -> Int
     goes to a random one of 256 heaps first, and heaps are shuffled by themselves (Rao, 1961;
     Sandelius, 1962).
     """
-    order: IntArray
     if n <= _CACHED_ROWS:
-        order = np.arange(n, dtype=dtype)
-        generator.shuffle(order)
-        return order
-    order = np.empty(n, dtype)
+        return _shuffled(np.arange(n), generator).astype(dtype, copy=False)
+    order: IntArray = np.empty(n, dtype)
     heap_of = np.frombuffer(generator.bytes(n), np.uint8)
     parts = [slice(start, start + _CACHED_ROWS) for start in range(0, n, _CACHED_ROWS)]
     counts = np.array([np.bincount(heap_of[part], minlength=256) for part in parts])
@@ -125,12 +122,22 @@ def _permutation(n: int, generator: np.random.Generator, dtype: IntDType) -> Int
     for part, count in zip(parts, counts, strict=True):
         # Sorted by heap, the part's rows fill what is free of the first heap, the second, ...
         rows = np.argsort(heap_of[part], kind="stable")
-        places = np.arange(len(rows)) + np.repeat(free - (np.cumsum(count) - count), count)
-        order[places] = rows + part.start
+        rows += part.start
+        taken = 0
+        for start, size in zip(free.tolist(), count.tolist(), strict=True):
+            order[start : start + size] = rows[taken : taken + size]
+            taken += size
         free += count
     for start, stop in zip([0, *stops[:-1].tolist()], stops.tolist(), strict=True):
-        generator.shuffle(order[start:stop])
+        order[start:stop] = _shuffled(order[start:stop], generator)
     return order
+
+
+def _shuffled(rows: IntArray, generator: np.random.Generator) -> IntArray:
+    """Return rows in random order; NumPy shuffles 64-bit integers in two thirds of the time."""
+    mixed = rows.astype(LONG)
+    generator.shuffle(mixed)
+    return mixed
 
 
 def _shuffled_by_blocks(
@@ -147,5 +154,5 @@ def _shuffled_by_blocks(
             length = int(blocks.lengths[block])
             order[filled : filled + length] = np.arange(stops[block] - length, stops[block])
             filled += length
-        generator.shuffle(order[start:filled])
+        order[start:filled] = _shuffled(order[start:filled], generator)
     return order
