@@ -65,6 +65,7 @@ NATIVE: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
     "an added axis": (lambda x: (x[:, None, :] * 2.0)[:, 0:1, :].reshape(x.shape), ones),
     "a largest element": (lambda x: x - np.max(x, axis=1, keepdims=True), ones),
     "parts": (lambda x: np.concatenate([x[:, 2:], -x[:, :2]], axis=1), ones),
+    "an array of columns": (lambda x: x[:, [4, 3, -3, 1, 0]], ones),
     "parts of parts": (
         lambda x: np.concatenate([x[:, 1:][:, 2:], x[:, :3] * x[:, 1:2]], axis=1), ones,
     ),
@@ -126,7 +127,12 @@ REFUSED: dict[str, tuple[Callable[[Any], Any], str]] = {
         lambda x: np.concatenate([x[:, ::2], x[:, 1::2]], axis=1), "getitem of shape (n, 3)",
     ),
     "other examples": (lambda x: x + x[:1], "getitem of shape (1, 5)"),
-    "an array of columns": (lambda x: x[:, [4, 3, 2, 1, 0]], "getitem of shape (n, 5)"),
+    "an array of columns beside an axis": (
+        lambda x: x[:, None, [4, 3, 2, 1, 0]][:, 0], "getitem of shape (n, ",
+    ),
+    "an array of rows and columns": (
+        lambda x: x + x[[0], [1]], "getitem of shape (1,)",
+    ),
     "examples that are concatenated": (
         lambda x: np.concatenate([x, x], axis=0)[:, :5].reshape(2, -1, 5)[1],
         "arrays whose columns are examples",
