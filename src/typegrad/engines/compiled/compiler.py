@@ -18,7 +18,6 @@ from typegrad.engines.compiled.masks import emit_mask
 from typegrad.engines.compiled.products import emit_product, emit_product_transposed
 from typegrad.engines.compiled.rows import (
     emit_column_sums,
-    emit_fill,
     emit_gather,
     emit_pack,
     emit_prefetch,
@@ -40,7 +39,6 @@ _PRODUCTS: Mapping[str, Callable[[Any, str, int, int, int], None]] = {
 _OF_ROWS: Mapping[str, Callable[[Any, str, int, int], None]] = {
     "gather": emit_gather,
     "prefetch": emit_prefetch,
-    "fill": emit_fill,
     "pack": emit_pack,
     "zero_ends": emit_zero_ends,
     "row_dots": emit_row_dots,

@@ -242,8 +242,10 @@ def lower_reshape(lowering: StepLowering, call: Call) -> Value:
     """Lower what changes neither the numbers nor their order."""
     source = lowering.value(call.arguments[0], call)
     # A sum over examples must be a row, since rows of a matrix have gaps between them.
-    is_same = isinstance(source, Place) and source.form == "sum" and source.rows == 1
-    if call.shape[:1] == (lowering.layout.batch,):
+    is_same = isinstance(source, Place) and (
+        source.form == "number" or (source.form == "sum" and source.rows == 1)
+    )
+    if not is_same and call.shape[:1] == (lowering.layout.batch,):
         in_rows = isinstance(source, Pending) or (
             source.form in ("tile", "column") and not source.transposed
         )

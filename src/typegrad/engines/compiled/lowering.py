@@ -70,6 +70,8 @@ class StepLayout:
     transposed_below
         Width of the matrices from which a product with the transpose goes along the rows of the
         matrix as it is; of narrower ones there is a transposed copy.
+    share
+        Where 1 / rows lies, if that is the weight of each example.
     """
 
     batch: int
@@ -79,6 +81,7 @@ class StepLayout:
     lanes: int
     dtype: np.dtype[Any]
     transposed_below: int
+    share: Operand | None = None
 
 
 class StepLowering:
@@ -129,6 +132,8 @@ class StepLowering:
     # -- leaves ---------------------------------------------------------------------
 
     def _leaf(self, leaf: Leaf) -> Place:
+        if leaf.kind == "input" and leaf.name == "weights" and self.layout.share is not None:
+            return Place("number", self.layout.share)
         if leaf.kind == "input":
             place = self.new_place(width_of(leaf))
             self.result.sources[leaf.name] = place

@@ -224,13 +224,14 @@ class NativeStep:
         gathering = []
         for name, place in self.lowered.sources.items():
             target = places.operand(place)
-            rows = sources.get(name)
-            if rows is not None:
-                gathering.append(self._read("gather", rows, target))
-                if rows.nbytes > CACHED_BYTES:
-                    gathering.append(replace(self._read("prefetch", rows), numbers=(ahead,)))
+            rows = sources[name]
+            gathering.append(self._read("gather", rows, target))
+            if rows.nbytes > CACHED_BYTES:
+                gathering.append(replace(self._read("prefetch", rows), numbers=(ahead,)))
             if name == "weights":
-                gathering.append(self._weigh(target, rows is not None))
+                share = Operand(WORKSPACE, SHARE)
+                function = self._addresses[SCALE_CHAIN]
+                gathering.append(Instruction(function, TILE_SPAN, 1, (target, target, share)))
         return gathering
 
     def _read(self, kernel: str, rows: Any, *targets: Operand) -> Instruction:
@@ -238,14 +239,6 @@ class NativeStep:
         width = rows.shape[1]
         data = Operand(ABSOLUTE, rows.ctypes.data, width)
         return Instruction(self._addresses[kernel], TILE_ROWS, width, (*targets, data))
-
-    def _weigh(self, target: Operand, are_given: bool) -> Instruction:
-        """Fill in each example's weight: 1 / rows, times its own if there is one."""
-        share = Operand(WORKSPACE, SHARE)
-        if are_given:
-            function = self._addresses[SCALE_CHAIN]
-            return Instruction(function, TILE_SPAN, 1, (target, target, share))
-        return Instruction(self._addresses["fill"], TILE_SPAN, 1, (target, share))
 
     def _transposes(self) -> list[Instruction]:
         return [

@@ -138,13 +138,13 @@ class NetworkCode:
         self._update_program = (
             np.zeros(0, np.int64) if self._update is None else update_program(self._update, library)
         )
-        self._steps: dict[int, NativeStep] = {}
+        self._steps: dict[tuple[int, bool], NativeStep] = {}
         self._runner = Runner(library.worker)
         self._fixed: tuple[object, ...] = ()
         self._tile: TilePrograms | None = None
         self._workspaces = self._sums = aligned_zeros(0, self._dtype)
         self._partials = np.zeros(self._padded.blocks)
-        self._step_for(sys.maxsize)  # Says if it is not native.
+        self._step_for(sys.maxsize, has_weights=False)  # Says if it is not native.
 
     def _lower_update(self, optimizer: Optimizer | FullBatchOptimizer) -> LoweredUpdate | None:
         if not isinstance(optimizer, Optimizer):
@@ -175,12 +175,13 @@ class NetworkCode:
         """Whether steps can be taken as a whole."""
         return self._update is not None
 
-    def _step_for(self, rows_per_step: int) -> NativeStep:
-        """Return the step for batches of this size."""
+    def _step_for(self, rows_per_step: int, *, has_weights: bool) -> NativeStep:
+        """Return the step for batches of this size, of examples with weights or without."""
         transposed_below = next(
             (width for rows, width in TRANSPOSING if rows_per_step <= rows), sys.maxsize
         )
-        if transposed_below not in self._steps:
+        key = (transposed_below, has_weights)
+        if key not in self._steps:
             layout = StepLayout(
                 self._traced.batch,
                 self._parameters,
@@ -189,11 +190,10 @@ class NetworkCode:
                 self._library.lanes,
                 self._dtype,
                 transposed_below,
+                None if has_weights else Operand(WORKSPACE, SHARE),
             )
-            self._steps[transposed_below] = NativeStep(
-                self._traced.graph, layout, self._update, self._library
-            )
-        return self._steps[transposed_below]
+            self._steps[key] = NativeStep(self._traced.graph, layout, self._update, self._library)
+        return self._steps[key]
 
     def run(
         self,
@@ -205,7 +205,7 @@ class NetworkCode:
         should_stop: Callable[[], bool] = never,
     ) -> Outcome:
         """Take steps, on the vectors as they are, until one fails or a stop is asked for."""
-        step = self._step_for(steps.rows_per_step)
+        step = self._step_for(steps.rows_per_step, has_weights=steps.data.weights is not None)
         work = self._work(step, steps.rows_per_step)
         threads = max(1, min(threads, work // WORK_PER_THREAD))
         ending = self._ending(step, steps.rows_per_step) if with_update else NO_UPDATE

@@ -55,19 +55,6 @@ def emit_prefetch(module: Any, name: str, bits: int, lanes: int) -> None:
     code.finish()
 
 
-def emit_fill(module: Any, name: str, bits: int, lanes: int) -> None:
-    """Put one float everywhere in the rows, laid end to end; operands: out, the float."""
-    code = Kernel(module, name, bits, lanes)
-    v = code.v
-    (out, out_row), (source, _) = code.operand(0), code.operand(1)
-    value = v.splat(v.load_one(source))
-    with code.loop(code.rows) as row:
-        start = out + row * out_row
-        with code.loop(code.columns * v.itemsize, lanes * v.itemsize) as place:
-            v.store(value, start + place)
-    code.finish()
-
-
 def emit_pack(module: Any, name: str, bits: int, lanes: int) -> None:
     """Lay floats side by side that lie a row apart; operands: out, source."""
     code = Kernel(module, name, bits, lanes)
