@@ -93,6 +93,21 @@ def test_many_numbers_from_the_end() -> None:
     assert_close(compiled, eager)
 
 
+def test_a_stop_when_native_code_has_failed() -> None:
+    case, data = unchecked(-1.0)
+    asked: list[None] = []
+
+    def should_stop() -> bool:
+        asked.append(None)
+        return len(asked) > 1
+
+    network = tg.NeuralNetwork(*case.layers(), loss=case.loss())
+    before = network.flat.values.copy()
+    engine = CompiledEngine(network, tg.SGD(), StepSettings(should_stop=should_stop))
+    assert engine.run_epoch(data, np.arange(20), 8, np.full(3, 0.01)).shape == (0,)
+    assert np.array_equal(network.flat.values, before)
+
+
 @pytest.mark.parametrize("finish", [as_it_is, signs])
 @pytest.mark.parametrize("code", [3.0, -4.0, 1e30, np.nan])
 def test_codes_that_name_no_row(code: float, finish: Callable[[Array], Array]) -> None:

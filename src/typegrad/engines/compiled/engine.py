@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger("typegrad")
 
 MOST_FAILURES = 3
-"""Steps that native code could not take and the planned engine could, before it takes all: each
-costs as much as all steps before it in the same call."""
+"""Steps that fail in native code before the planned engine takes all: each costs as much as all
+steps before it in the same call."""
 
 WORTH_FORWARD_CODE = 1_000_000
 """Rows times parameters from which on evaluation by native code is worth preparing it."""
@@ -93,18 +93,18 @@ class CompiledEngine(PlannedEngine):
             done += taken
             if not failed:
                 break
-            # The others name the culprit, or take the step if all is finite for them.
-            rows = permutation[done * rows_per_step : (done + 1) * rows_per_step]
-            rates = learning_rates[done : done + 1]
-            losses[done : done + 1] = super().run_epoch(data, rows, batch_size, rates)
-            done += 1
             self._failures += 1
             if self._failures == MOST_FAILURES:
                 self._admits = False
                 self._tell("the planned engine runs this data: some steps fail in native code")
-                rows, rates = permutation[done * rows_per_step :], learning_rates[done:]
-                rest = super().run_epoch(data, rows, batch_size, rates)
-                return np.concatenate([losses[:done], rest])
+            # The others name the culprit, or take the step if all is finite for them.
+            last = done + 1 if self._admits else len(losses)
+            rows = permutation[done * rows_per_step : last * rows_per_step]
+            found = super().run_epoch(data, rows, batch_size, learning_rates[done:last])
+            losses[done : done + len(found)] = found
+            done += len(found)
+            if done < last:  # A stop was asked for.
+                break
         return losses[:done]
 
     def accumulate(self, data: TrainingData, rows: IntArray, batch_size: int, step: int) -> float:
