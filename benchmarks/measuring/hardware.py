@@ -19,9 +19,9 @@ import numpy as np
 from measuring.machine import usable_cores
 
 _REPEATS = 7
-_COUNT = 2**14
+_VECTOR_LENGTH = 2**14
 """Numbers of a vector that lies in the cache."""
-_TAKEN = 512
+_ROWS_AT_ONCE = 512
 """Rows that are taken at a time: few calls, and what is taken lies in the cache."""
 
 
@@ -85,7 +85,7 @@ def _measure(sizes: Sizes, clock: Callable[[], float]) -> Hardware:
     source = np.ones(max(1, sizes.copied_bytes // 8), np.float32)
     target = np.empty_like(source)
     copy_seconds = _median(lambda: np.copyto(target, source), 100, clock)
-    numbers = generator.random(_COUNT, np.float32)
+    numbers = generator.random(_VECTOR_LENGTH, np.float32)
     results = np.empty_like(numbers)
     tanh_seconds = _median(lambda: np.tanh(numbers, out=results), 50, clock)
     root_seconds = _median(lambda: np.sqrt(numbers, out=results), 50, clock)
@@ -94,8 +94,8 @@ def _measure(sizes: Sizes, clock: Callable[[], float]) -> Hardware:
     return Hardware(
         2e-9 * sizes.matrix**3 / product_seconds,
         2e-9 * source.nbytes / copy_seconds * cores,
-        1e9 * tanh_seconds / _COUNT / cores,
-        1e9 * root_seconds / _COUNT / cores,
+        1e9 * tanh_seconds / _VECTOR_LENGTH / cores,
+        1e9 * root_seconds / _VECTOR_LENGTH / cores,
         1e9 * _row_seconds(sizes.table, clock) / cores,
     )
 
@@ -105,8 +105,8 @@ def _row_seconds(shape: tuple[int, int], clock: Callable[[], float]) -> float:
     rows, columns = shape
     generator = np.random.default_rng(0)
     table, order = generator.random((rows, columns), np.float32), generator.permutation(rows)
-    batches = [order[start : start + _TAKEN] for start in range(0, rows, _TAKEN)]
-    taken = np.empty((_TAKEN, columns), np.float32)
+    batches = [order[start : start + _ROWS_AT_ONCE] for start in range(0, rows, _ROWS_AT_ONCE)]
+    taken = np.empty((_ROWS_AT_ONCE, columns), np.float32)
 
     def take_all() -> None:
         for batch in batches:

@@ -177,9 +177,19 @@ class Chosen(tg.UnaryOperation):
         return np.zeros_like(x)
 
 
+class Masked(tg.UnaryOperation):
+    """Columns by a mask."""
+
+    def output(self, x: Array) -> Array:
+        return x[:, np.array([True, False, True, True])]
+
+    def input_grad(self, output_grad: Array, x: Array, y: Array) -> Array:
+        return np.zeros_like(x)
+
+
 class Choice(tg.Layer):
-    def __init__(self) -> None:
-        self.operations = (Chosen(),)
+    def __init__(self, operation: tg.Operation) -> None:
+        self.operations = (operation,)
 
     def output_features(self, in_features: int | None) -> int | None:
         return 3
@@ -187,7 +197,7 @@ class Choice(tg.Layer):
 
 def test_columns_by_number() -> None:
     """Other ones too, after the numbers were changed between two epochs."""
-    case = Case(lambda: [Choice(), tg.Dense(3, 2)])
+    case = Case(lambda: [Choice(Chosen()), tg.Dense(3, 2)])
     data = data_for(case, 20, "float32")
     losses = []
     for kind in (CompiledEngine, EagerEngine):
@@ -198,3 +208,13 @@ def test_columns_by_number() -> None:
             losses.append(engine.run_epoch(data, np.arange(20), 8, np.full(3, 0.01)))
         assert kind is EagerEngine or engine._code is not None
     np.testing.assert_allclose(losses[:2], losses[2:], rtol=1e-5)
+
+
+def test_columns_of_predictions() -> None:
+    x = np.random.default_rng(0).standard_normal((9, 4))
+    for operation in (Chosen(), Masked()):
+        network = tg.NeuralNetwork(Choice(operation), tg.Dense(3, 1), loss=tg.MSELoss(), seed=1)
+        for columns in ([1, 2, -1], [3, -3, 0]):
+            CHOSEN[...] = columns
+            found, expected = (network.predict(x, engine=name) for name in ("compiled", "eager"))
+            np.testing.assert_allclose(found, expected, atol=1e-6)

@@ -220,7 +220,7 @@ def test_small_parameters_are_shared_among_threads() -> None:
     engine = CompiledEngine(network, tg.SGD(), StepSettings(), threads=1)
     engine.run_epoch(data_for(32, "float32"), np.arange(32), 32, np.full(1, 0.01))
     assert engine._code is not None
-    step = engine._code._step_for(32, has_weights=False)
+    step = engine._code._step_for(32)
     programs = step.programs(data_for(32, "float32"))
     table = step.tile_programs(programs, 32, 3).table.reshape(3, 6)
     sizes = table[:, 3] - table[:, 2]

@@ -1,4 +1,7 @@
-"""Activation functions: element-wise, but for `Softmax`."""
+"""Activation functions: element-wise, but for `Softmax`.
+
+np.clip with a number takes a third of the time of np.maximum or np.minimum.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +49,7 @@ class ReLU(ElementwiseOperation):
     """
 
     def output(self, x: Array) -> Array:
-        return np.clip(x, 0.0, np.inf)  # three times as fast as np.maximum with a number
+        return np.clip(x, 0.0, np.inf)
 
     def input_grad(self, output_grad: Array, x: Array, y: Array) -> Array:
         return output_grad * (x > 0)  # ten times as fast as np.where, on signs without a pattern

@@ -78,7 +78,7 @@ FUNCTIONS: Mapping[str, VectorFunction] = {
     "add": Vectors.add,
     "subtract": Vectors.subtract,
     "multiply": Vectors.multiply,
-    # As kernels of products round it.
+    # Sums of products begin with zero, which makes 0 of -0.
     "outer": lambda v, a, b: v.fma(a, b, v.constant(0.0)),
     "divide": Vectors.divide,
     "maximum": Vectors.maximum,

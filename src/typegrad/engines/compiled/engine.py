@@ -65,12 +65,12 @@ class CompiledEngine(PlannedEngine):
         self.threads = threads or usable_cores()
         self._library = library_for(8 * network.dtype.itemsize, note)
         self._code: NetworkCode | None = None
-        self._shapes: tuple[object, ...] = ()
+        self._kind: tuple[object, ...] = ()
         self._data: TrainingData | None = None
         self._admits = True
         self._failures = 0
         self._forward: ForwardCode | None = None
-        self._forward_fails: Shape | None = None
+        self._row_without_code: Shape | None = None
 
     def run_epoch(
         self, data: TrainingData, permutation: IntArray, batch_size: int, learning_rates: Vector
@@ -123,14 +123,14 @@ class CompiledEngine(PlannedEngine):
     def compute_outputs(self, inputs: Array) -> Array:
         row = inputs.shape[1:]
         is_worth_it = len(inputs) * self.network.flat.values.size >= WORTH_FORWARD_CODE
-        if self._code is None or not is_worth_it or self._forward_fails == row:
+        if self._code is None or not is_worth_it or self._row_without_code == row:
             return super().compute_outputs(inputs)
         forward = self._forward
         if forward is None or forward.row != row or forward.is_outdated(self.network):
             try:
                 forward = ForwardCode(self.network, row, logger.debug, predicts=False)
             except NotNativeError as error:
-                self._forward_fails = row
+                self._row_without_code = row
                 self._tell(f"evaluation is not native: there is no native code for {error}")
                 return super().compute_outputs(inputs)
             self._forward = forward
@@ -162,18 +162,19 @@ class CompiledEngine(PlannedEngine):
 
     def _code_for(self, data: TrainingData) -> NetworkCode | None:
         """Return native code for this network and data; None if there is none."""
-        is_new = data is not self._data and self._shapes != _row_shapes(data)
+        is_other = data is not self._data and self._kind != _kind_of(data)
         is_outdated = self._code is not None and self._code.is_outdated()
-        if is_new or is_outdated or self._options.changed():
-            self._shapes = _row_shapes(data)
+        if is_other or is_outdated or self._options.changed():
+            self._kind = _kind_of(data)
             self._code = self._compile(data)
-            self._data = None
+            self._data = self._row_without_code = None
+            self._failures = 0
         if self._code is not None and data is not self._data:
             self._data = data
-            self._failures = 0
-            self._admits = self._code.admits(data)
-            if not self._admits:
+            takes_branches = self._code.admits(data)
+            if not takes_branches:
                 self._tell("the planned engine runs this data: it takes another branch")
+            self._admits = takes_branches and self._failures < MOST_FAILURES
         return self._code if self._admits else None
 
     def _compile(self, data: TrainingData) -> NetworkCode | None:
@@ -183,7 +184,14 @@ class CompiledEngine(PlannedEngine):
                 if array.dtype != self.network.dtype:
                     raise NotNativeError(f"data of {array.dtype}")
             traced = trace_step(self.network, data, tracer)
-            code = NetworkCode(self.network, self.optimizer, self.settings, traced, self._library)
+            code = NetworkCode(
+                self.network,
+                self.optimizer,
+                self.settings,
+                traced,
+                self._library,
+                has_weights=data.weights is not None,
+            )
         except (NotNativeError, TraceError) as error:
             self._tell(f"the planned engine runs this network: there is no native code for {error}")
             return None
@@ -199,9 +207,10 @@ class CompiledEngine(PlannedEngine):
         return code
 
 
-def _row_shapes(data: TrainingData) -> tuple[object, ...]:
-    """Return shapes of rows, and dtypes: native code is the same for all data of these."""
-    return tuple((array.shape[1:], array.dtype) for array in (data.inputs, data.targets))
+def _kind_of(data: TrainingData) -> tuple[object, ...]:
+    """Return what native code depends on: shapes of rows, dtypes, and whether there are weights."""
+    shapes = [(array.shape[1:], array.dtype) for array in (data.inputs, data.targets)]
+    return (*shapes, data.weights is None)
 
 
 def usable_cores() -> int:

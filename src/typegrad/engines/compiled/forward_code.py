@@ -182,10 +182,10 @@ class ForwardCode:
             memory[0] = read()
 
     def is_outdated(self, network: NeuralNetwork) -> bool:
-        """Whether the network's layers, their options, or its scalers are not what they were."""
+        """Whether layers, their options, scalers, or numbers in formulas are not what they were."""
         scalers = _scalers_of(network)
         same = all(one is other for one, other in zip(scalers, self._scalers, strict=True))
-        return not same or self._options.changed()
+        return not (same and self._constants.are_as_noted()) or self._options.changed()
 
     # -- running --------------------------------------------------------------------
 

@@ -241,7 +241,8 @@ def _sum_over_examples(lowering: StepLowering, source: Value) -> Place:
 def lower_reshape(lowering: StepLowering, call: Call) -> Value:
     """Lower what changes neither the numbers nor their order."""
     source = lowering.value(call.arguments[0], call)
-    # A sum over examples must be a row, since rows of a matrix have gaps between them.
+    # A number is the weight that all examples share. A sum over examples must be a row, since
+    # rows of a matrix have gaps between them.
     is_same = isinstance(source, Place) and (
         source.form == "number" or (source.form == "sum" and source.rows == 1)
     )

@@ -56,10 +56,11 @@ def _is_slice(part: object) -> bool:
 
 def _columns(lowering: StepLowering, call: Call, place: Place, numbers: Leaf) -> Place:
     """Take columns by number."""
-    if numbers.array is None or numbers.kind != "constant" or numbers.array.ndim != 1:
+    array = numbers.array
+    if array is None or numbers.kind != "constant" or array.ndim != 1 or array.dtype.kind != "i":
         raise lowering.no_kernel(call)
-    lowering.constants.watch(numbers.array)
-    chosen = tuple(int(number) % place.width for number in numbers.array)
+    lowering.constants.watch(array)
+    chosen = tuple(int(number) % place.width for number in array)
     out = lowering.new_place(len(chosen))
     lowering.emit(Step("take_columns", (out,), (place,), len(chosen), numbers=chosen))
     return out

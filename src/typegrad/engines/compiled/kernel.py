@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from typegrad.engines.compiled.chain import VECTOR, Chain, Term
-from typegrad.engines.compiled.code import Code, Int, Value
+from typegrad.engines.compiled.code import WORD, Code, Int, Value
 from typegrad.engines.compiled.elementwise import FUNCTIONS
 from typegrad.engines.compiled.program import (
     COLUMNS,
@@ -56,7 +56,11 @@ class Kernel(Code):
 
     def number(self, operands: int, index: int = 0) -> Int:
         """Return a number that follows so many operands."""
-        return self.read(self.instruction, OPERANDS + 3 * operands + index)
+        return self.read(self.numbers(operands), index)
+
+    def numbers(self, operands: int) -> Int:
+        """Return the address of the numbers that follow so many operands."""
+        return self.instruction + (OPERANDS + 3 * operands) * WORD
 
     def in_pieces(self, act: Callable[[Int, int], None]) -> None:
         """Write what to do from a column on with so many, for all columns: whole vectors first.

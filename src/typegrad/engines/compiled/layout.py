@@ -15,10 +15,11 @@ ALIGNMENT = 64
 APART = 25 * ALIGNMENT
 """Bytes between two arrays of a tile.
 
-Processors first tell memory apart by the lowest 12 bits of addresses: a read has to wait for a
-write just before it, if what lies between them is a multiple of 4096 bytes. Were arrays of whole
-pages a cache line apart, all formulas that go from one to the next would wait. Small multiples of
-this distance, about 4096 times 1 - 1 / golden ratio, are as far from those of 4096 as can be.
+Processors first tell memory apart by the lowest 12 bits of addresses. So a read has to wait for a
+write just before it, if a multiple of 4096 bytes lies between them ("4K aliasing"): were arrays of
+whole pages a cache line apart, all formulas that go from one to the next would wait. Small
+multiples of this distance, about 4096 times 1 - 1 / golden ratio, are as far from those of 4096 as
+can be.
 """
 
 LARGEST_BLOCK = 4096

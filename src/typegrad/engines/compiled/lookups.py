@@ -13,7 +13,6 @@ from typing import Any
 from typegrad.engines.compiled import llvm
 from typegrad.engines.compiled.code import WORD, Int, Value
 from typegrad.engines.compiled.kernel import Kernel
-from typegrad.engines.compiled.program import OPERANDS
 
 
 def emit_lookup(module: Any, name: str, bits: int, lanes: int) -> None:
@@ -69,7 +68,7 @@ def emit_lookup_sums(module: Any, name: str, bits: int, lanes: int) -> None:
 
 @contextmanager
 def _codes(code: Kernel, operands: int) -> Iterator[tuple[Int, Int, Int, Value]]:
-    """Write a loop over the second operand's codes, before numbers that follow so many operands.
+    """Write a loop over the second operand's codes; so many operands come before the numbers.
 
     Gives example, position, the number of the code's row or of the first, and whether it has one.
     """
@@ -90,7 +89,7 @@ def emit_take_columns(module: Any, name: str, bits: int, lanes: int) -> None:
     code = Kernel(module, name, bits, lanes)
     v = code.v
     (out, out_row), (source, source_row) = code.operand(0), code.operand(1)
-    numbers = code.instruction + (OPERANDS + 2 * 3) * WORD
+    numbers = code.numbers(2)
     with code.loop(code.rows) as row, code.loop(code.columns) as column:
         number = code.read(numbers + column * WORD)
         taken = v.load_one(source + row * source_row + number * v.itemsize)

@@ -110,8 +110,8 @@ class NativeStep:
         The step's graph; see `StepLowering`.
     layout
         What it is lowered with.
-    update
-        The optimizer's update, if it is native.
+    updates
+        The optimizer's update, if it is native: of gradients that are read, and of outer products.
 
     Attributes
     ----------
@@ -127,12 +127,11 @@ class NativeStep:
         self,
         graph: Graph,
         layout: StepLayout,
-        update: LoweredUpdate | None,
+        updates: tuple[LoweredUpdate, LoweredUpdate] | None,
         library: Library,
     ) -> None:
         self._layout = layout
-        self._update = update
-        self._outer_update = update and update.of_outer_product()
+        self._updates = updates
         self._constants = Constants(layout.dtype, layout.lanes)
         self.lowered: LoweredStep = StepLowering(graph, layout, self._constants).run()
         schedule = self.lowered.schedule
@@ -143,8 +142,7 @@ class NativeStep:
         used_bytes = max(self._places.used_bytes, self._one_tile_places.used_bytes)
         self.workspace_bytes = -(-used_bytes // 4096) * 4096 + 4096
         self._addresses: dict[str | Chain, int] = {name: library.kernel(name) for name in KERNELS}
-        updates = [each.chain for each in (update, self._outer_update) if each]
-        chains = [SCALE_CHAIN, *schedule.chains(), *updates]
+        chains = [SCALE_CHAIN, *schedule.chains(), *(each.chain for each in updates or ())]
         for chain, address in library.chains(chains).items():
             self._addresses[chain] = address
         self._programs: tuple[tuple[Any, ...], Programs] | None = None
@@ -185,35 +183,37 @@ class NativeStep:
         places = self._one_tile_places
         # Whole vectors of single columns, so that threads write nothing of each other's.
         own_rows = padded(-(-rows // threads), self._layout.lanes)
-        if (threads, rows == 1) not in self._shares:  # They are the same for all data.
-            self._shares[threads, rows == 1] = self._encode_shares(threads, rows)
+        key = (threads, rows == 1)
+        if key not in self._shares:  # They are the same for all data.
+            self._shares[key] = self._encode_shares(*key)
         gathering = self._gathering(places, programs.sources, rows)
-        tile = self._one_tile(rows, keeps_gradient=False)
+        tile = self._one_tile(has_one_row=rows == 1, keeps_gradient=False)
         return TilePrograms(
             own_rows,
             [encode(tile.for_rows(gathering, thread * own_rows)) for thread in range(threads)],
-            self._shares[threads, rows == 1],
+            self._shares[key],
         )
 
-    def _encode_shares(self, threads: int, rows: int) -> list[list[IntArray]]:
+    def _encode_shares(self, threads: int, has_one_row: bool) -> list[list[IntArray]]:
         """Return each thread's programs for parameters, of all steps and of the last."""
         floats = block_floats(self._layout.padded)
         memory = self._constants.matrix(threads, floats).offset
         blocks = [memory + i * floats * self._layout.dtype.itemsize for i in range(threads)]
-        tiles = [self._one_tile(rows, keeps_gradient=is_last) for is_last in (False, True)]
+        tiles = [
+            self._one_tile(has_one_row=has_one_row, keeps_gradient=is_last)
+            for is_last in (False, True)
+        ]
         return [[encode(share) for share in tile.for_parameters(blocks)] for tile in tiles]
 
-    def _one_tile(self, rows: int, *, keeps_gradient: bool) -> OneTile:
-        assert self._update
-        assert self._outer_update
+    def _one_tile(self, *, has_one_row: bool, keeps_gradient: bool) -> OneTile:
+        assert self._updates is not None
         return OneTile(
             self._one_tile_places,
             self._layout.padded,
-            self._update,
-            self._outer_update,
+            *self._updates,
             self._addresses,
             self._layout.dtype.itemsize,
-            rows,
+            has_one_row,
             keeps_gradient,
         )
 

@@ -98,6 +98,8 @@ class NetworkCode:
         The network's step.
     library
         Native functions for the network's dtype.
+    has_weights
+        Whether examples have weights of their own.
 
     Raises
     ------
@@ -119,6 +121,8 @@ class NetworkCode:
         settings: StepSettings,
         traced: TracedStep,
         library: Library,
+        *,
+        has_weights: bool,
     ) -> None:
         self._library = library
         self._settings = settings
@@ -134,19 +138,24 @@ class NetworkCode:
         self.vectors = FlatVectors.zeros(self._padded, names, self._dtype)
         self._padded.spread(network.flat.decay_mask, self.vectors.mask)
         self.update_problem: str | None = None
-        self._update = self._lower_update(optimizer)
+        self._updates = self._lower_updates(optimizer)
         self._update_program = (
-            np.zeros(0, np.int64) if self._update is None else update_program(self._update, library)
+            np.zeros(0, np.int64)
+            if self._updates is None
+            else update_program(self._updates[0], library)
         )
-        self._steps: dict[tuple[int, bool], NativeStep] = {}
+        self._share = None if has_weights else Operand(WORKSPACE, SHARE)
+        self._steps: dict[int, NativeStep] = {}
         self._runner = Runner(library.worker)
         self._fixed: tuple[object, ...] = ()
         self._tile: TilePrograms | None = None
         self._workspaces = self._sums = aligned_zeros(0, self._dtype)
         self._partials = np.zeros(self._padded.blocks)
-        self._step_for(sys.maxsize, has_weights=False)  # Says if it is not native.
+        self._step_for(sys.maxsize)  # Says if it is not native.
 
-    def _lower_update(self, optimizer: Optimizer | FullBatchOptimizer) -> LoweredUpdate | None:
+    def _lower_updates(
+        self, optimizer: Optimizer | FullBatchOptimizer
+    ) -> tuple[LoweredUpdate, LoweredUpdate] | None:
         if not isinstance(optimizer, Optimizer):
             return None
         vectors, settings = self.vectors, self._settings
@@ -156,7 +165,8 @@ class NetworkCode:
             graph = trace_update(optimizer, arrays, 0.1)
             _check_update_of_zeros(optimizer, arrays)
             clipping = Clipping(factor, settings.clip_value)
-            return lower_update(graph, vectors.values, vectors.grads, clipping, self._dtype)
+            update = lower_update(graph, vectors, clipping)
+            return update, lower_update(graph, vectors, clipping, is_outer=True)
         except (NotNativeError, TraceError) as error:
             self.update_problem = str(error)
             return None
@@ -173,15 +183,14 @@ class NetworkCode:
     @property
     def has_update(self) -> bool:
         """Whether steps can be taken as a whole."""
-        return self._update is not None
+        return self._updates is not None
 
-    def _step_for(self, rows_per_step: int, *, has_weights: bool) -> NativeStep:
-        """Return the step for batches of this size, of examples with weights or without."""
+    def _step_for(self, rows_per_step: int) -> NativeStep:
+        """Return the step for batches of this size."""
         transposed_below = next(
             (width for rows, width in TRANSPOSING if rows_per_step <= rows), sys.maxsize
         )
-        key = (transposed_below, has_weights)
-        if key not in self._steps:
+        if transposed_below not in self._steps:
             layout = StepLayout(
                 self._traced.batch,
                 self._parameters,
@@ -190,10 +199,12 @@ class NetworkCode:
                 self._library.lanes,
                 self._dtype,
                 transposed_below,
-                None if has_weights else Operand(WORKSPACE, SHARE),
+                self._share,
             )
-            self._steps[key] = NativeStep(self._traced.graph, layout, self._update, self._library)
-        return self._steps[key]
+            self._steps[transposed_below] = NativeStep(
+                self._traced.graph, layout, self._updates, self._library
+            )
+        return self._steps[transposed_below]
 
     def run(
         self,
@@ -205,7 +216,7 @@ class NetworkCode:
         should_stop: Callable[[], bool] = never,
     ) -> Outcome:
         """Take steps, on the vectors as they are, until one fails or a stop is asked for."""
-        step = self._step_for(steps.rows_per_step, has_weights=steps.data.weights is not None)
+        step = self._step_for(steps.rows_per_step)
         work = self._work(step, steps.rows_per_step)
         threads = max(1, min(threads, work // WORK_PER_THREAD))
         ending = self._ending(step, steps.rows_per_step) if with_update else NO_UPDATE
@@ -317,7 +328,7 @@ class NetworkCode:
 
     def _scalars(self, steps: Steps) -> Any:
         """Return the update's numbers, a row for each step."""
-        scalars = () if self._update is None else self._update.scalars
+        scalars = () if self._updates is None else self._updates[0].scalars
         table = np.empty((len(steps.rates), max(len(scalars), 1)), self._dtype)
         numbers = np.arange(steps.first + 1.0, steps.first + 1.0 + len(steps.rates))
         # Scalars are formulas of operators alone, which take arrays as well.

@@ -19,8 +19,8 @@ from typegrad.engines.compiled.chain import Chain
 from typegrad.engines.compiled.layout import LARGEST_BLOCK, PaddedParameters, Segment
 from typegrad.engines.compiled.program import (
     ABSOLUTE,
-    BLOCK,
     SUMS,
+    UNPLACED,
     WORKSPACE,
     Instruction,
     Operand,
@@ -53,8 +53,8 @@ class OneTile:
         Of native functions.
     itemsize
         Bytes of a float.
-    rows
-        Of the tile.
+    has_one_row
+        Whether the tile has.
     keeps_gradient
         Whether all of the gradient is in its place afterwards.
     """
@@ -65,7 +65,7 @@ class OneTile:
     outer_update: LoweredUpdate
     addresses: Mapping[str | Chain, int]
     itemsize: int
-    rows: int
+    has_one_row: bool
     keeps_gradient: bool
 
     # -- rows -----------------------------------------------------------------------
@@ -145,12 +145,14 @@ class OneTile:
         """Whether a matrix's gradient is computed on the way, from its factors."""
         # What lies between the ends of the factor's rows may be anything.
         has_no_ends = segment.width == segment.stride
-        return self.rows == 1 and has_no_ends and not self.keeps_gradient
+        return self.has_one_row and has_no_ends and not self.keeps_gradient
 
     def _whole(
         self, segments: list[Segment], sums: Mapping[int, Instruction]
     ) -> Iterator[tuple[int, list[Instruction]]]:
         """Give the unit of parameters side by side, if there are any."""
+        if not segments:
+            return
         instructions = []
         for segment in segments:
             gradient = gradient_of(segment, self.itemsize)
@@ -159,10 +161,9 @@ class OneTile:
             # A total fills its vector with zeros by itself.
             if summing is None or summing.function != self.addresses["total"]:
                 instructions += self._zero_ends(segment, gradient)
-        for first in segments[:1]:
-            count = sum(segment.floats for segment in segments)
-            place = (gradient_of(first, self.itemsize),)
-            yield count, [*instructions, self._updating(self.update, first, (1, count), place)]
+        first, count = segments[0], sum(segment.floats for segment in segments)
+        place = (gradient_of(first, self.itemsize),)
+        yield count, [*instructions, self._updating(self.update, first, (1, count), place)]
 
     def _parts(
         self, segment: Segment, product: Instruction
@@ -182,7 +183,7 @@ class OneTile:
                 continue
             gradient = gradient_of(part, self.itemsize)
             if not self.keeps_gradient:
-                gradient = Operand(BLOCK, 0, segment.stride)
+                gradient = Operand(UNPLACED, 0, segment.stride)
             instructions = [
                 replace(product, rows=part.rows, operands=(gradient, column, right, start)),
                 *self._zero_ends(part, gradient),
@@ -207,7 +208,8 @@ class OneTile:
 
 def block_floats(padded: PaddedParameters) -> int:
     """Return how many floats a block of a large matrix's gradient may have."""
-    return max([LARGEST_BLOCK, *(segment.stride for segment in padded.segments)])
+    strides = [segment.stride for segment in padded.segments if not segment.is_row]
+    return max([LARGEST_BLOCK, *strides])
 
 
 def gradient_of(segment: Segment, itemsize: int) -> Operand:
@@ -225,7 +227,7 @@ def zero_ends(function: int, segment: Segment, gradient: Operand) -> list[Instru
 def _in_block(instruction: Instruction, block: int) -> Instruction:
     """Return the instruction for a thread, whose blocks of gradients lie at an address."""
     operands = [
-        Operand(ABSOLUTE, block, operand.stride) if operand.space == BLOCK else operand
+        replace(operand, space=ABSOLUTE, offset=block) if operand.space == UNPLACED else operand
         for operand in instruction.operands
     ]
     return replace(instruction, operands=tuple(operands))

@@ -28,6 +28,8 @@ from typegrad.types import IntArray
 
 ABSOLUTE, WORKSPACE, SUMS, SCALARS, BLOCK, INPUTS, OUTPUTS = range(7)
 SPACES = 7
+UNPLACED = -1
+"""Of an operand whose place is not known yet; the offset tells it from others."""
 
 # Further fields of a frame, which every native function is given beside its instruction: the
 # bases of the spaces come first.
@@ -69,6 +71,7 @@ class Instruction:
 
     def fields(self) -> list[int]:
         """Return the integers."""
+        assert all(operand.space != UNPLACED for operand in self.operands)
         operands = [
             number
             for operand in self.operands

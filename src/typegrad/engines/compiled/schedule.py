@@ -27,7 +27,7 @@ column      (n,), (n, 1)          one float a row, in the workspace
 codes       (n,), (n, k)          as a tile or a column: floats that are rows' numbers
 row         (w,), (1, w)          a parameter or a constant of one row
 matrix      (k, m)                a parameter with padded rows
-number      ()                    one float
+number      (), or any            one float, for all there is
 sum         a parameter's, or ()  summed over examples, with the chunk's sums
 gradient    a parameter's         the gradient before the step, which nothing may read
 ==========  ====================  ==========================================================

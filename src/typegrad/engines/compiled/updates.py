@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,11 +11,13 @@ import numpy as np
 from typegrad.engines.compiled.chain import SCALAR, VECTOR, Chain, ChainBuilder, Term
 from typegrad.engines.compiled.graph_facts import NotNativeError, known_number, name_of
 from typegrad.engines.compiled.handlers import elementwise_function
+from typegrad.engines.compiled.layout import FlatVectors
 from typegrad.engines.compiled.program import (
     ABSOLUTE,
     BLOCK,
     SCALARS,
     TILE_SPAN,
+    UNPLACED,
     Instruction,
     Operand,
 )
@@ -38,8 +40,8 @@ class Clipping:
     limit: float | None
 
 
-_COLUMN = Operand(BLOCK, -1)
-"""Stands for the second factor of an outer product, until it is known where that lies."""
+_COLUMN = Operand(UNPLACED, 1)
+"""The second factor of an outer product."""
 
 
 @dataclass(frozen=True)
@@ -90,42 +92,13 @@ class LoweredUpdate:
         ]
         return Instruction(function, rows, columns, tuple(operands))
 
-    def of_outer_product(self) -> LoweredUpdate:
-        """Return the update that reads the factors of a gradient: a row, and a column."""
-        (row,) = self.gradient_sources
-        chain, inputs = self.chain, len(self.chain.forms)
-        read = self.operands[len(chain.outputs) :]
-        if row not in read:
-            return replace(self, gradient_sources=(row, _COLUMN))
-        number = read.index(row)
-
-        def moved(term: int) -> int:
-            if term == number:
-                return inputs + 1
-            return term if term < inputs else term + 2
-
-        links = [
-            (function, tuple(moved(term) if isinstance(term, int) else term for term in terms))
-            for function, terms in chain.links
-        ]
-        # A clipped gradient is written as well, where there is one.
-        written = {
-            operand: moved(term)
-            for operand, term in zip(self.operands, chain.outputs, strict=False)
-            if operand != row
-        }
-        changed = Chain(
-            chain.forms + SCALAR,
-            (("outer", (inputs, number)), *links),
-            tuple(written.values()),
-            tuple(map(moved, chain.checked)),
-        )
-        operands = (*written, *read, _COLUMN)
-        return replace(self, chain=changed, operands=operands, gradient_sources=(row, _COLUMN))
-
 
 def lower_update(
-    graph: Graph, values: Any, gradient: Any, clipping: Clipping, dtype: np.dtype[Any]
+    graph: Graph,
+    vectors: FlatVectors,
+    clipping: Clipping,
+    *,
+    is_outer: bool = False,
 ) -> LoweredUpdate:
     """Turn the graph of an update into a chain, which checks gradient and new values.
 
@@ -133,21 +106,27 @@ def lower_update(
     ----------
     graph
         From `trace_update`, on padded vectors.
-    values, gradient
-        The vectors of parameters and gradient.
+    vectors
+        Parameters, gradient, and the optimizer's state.
     clipping
-        What happens to it first.
+        What happens to the gradient first.
+    is_outer
+        Whether the gradient is not read but computed, as the outer product of a row and a column.
 
     Raises
     ------
     NotNativeError
         Naming what there is no kernel for.
     """
+    gradient, dtype = vectors.grads, vectors.grads.dtype
     leaves = [leaf for leaf in graph.leaves() if known_number(leaf) is None]
     inputs = [_operand(leaf, leaves, dtype) for leaf in leaves]
     forms = [SCALAR if operand.space == SCALARS else VECTOR for operand in inputs]
     if clipping.factor is not None:
         inputs.append(clipping.factor)
+        forms.append(SCALAR)
+    if is_outer:
+        inputs.append(_COLUMN)
         forms.append(SCALAR)
     builder = ChainBuilder(forms)
     terms: dict[int, Term] = {id(leaf): number for number, leaf in enumerate(leaves)}
@@ -155,17 +134,18 @@ def lower_update(
     checked: list[int] = []
     for number, leaf in enumerate(leaves):
         if leaf.array is gradient:
-            checked.append(number)
-            clipped = _clip(builder, number, len(leaves), clipping)
+            whole = builder.link("outer", len(inputs) - 1, number) if is_outer else number
+            checked.append(whole)
+            clipped = _clip(builder, whole, len(leaves), clipping)
             terms[id(leaf)] = clipped
-            if clipped != number:
+            if clipped != number and not is_outer:
                 outputs.append((inputs[number], clipped))
     for call in graph.calls:
         terms[id(call)] = _link(builder, call, terms)
     for leaf, node in graph.updates:
         outputs.append((_operand(leaf, leaves, dtype), terms[id(node)]))
     written = [_written(builder, term) for _, term in outputs]
-    is_values = [leaf.array is values for leaf, _ in graph.updates]
+    is_values = [leaf.array is vectors.values for leaf, _ in graph.updates]
     checked += [
         n for n, is_new in zip(written[-len(is_values) :], is_values, strict=True) if is_new
     ]
@@ -173,7 +153,9 @@ def lower_update(
     scalars = tuple(leaf.scalar for leaf in leaves if leaf.scalar is not None)
     kept = tuple(leaf.array for leaf in leaves)
     chain = builder.finish(written, checked)
-    return LoweredUpdate(chain, operands, (Operand(BLOCK, gradient.ctypes.data),), scalars, kept)
+    row = Operand(BLOCK, gradient.ctypes.data)
+    sources = (row, _COLUMN) if is_outer else (row,)
+    return LoweredUpdate(chain, operands, sources, scalars, kept)
 
 
 def _operand(leaf: Leaf, leaves: Sequence[Leaf], dtype: np.dtype[Any]) -> Operand:

@@ -73,8 +73,12 @@ NO_UPDATE, UPDATE_AFTER_CHECK, UPDATE_BY_BLOCKS, UPDATE_IN_TILE = range(4)
 =====================  =====================================================================
 
 In the last two, and where the update itself makes a number that is not finite, that is found when
-parameters have changed: the job is then called spoiled.
+parameters have changed: the job is then called spoiled. So it is when an instruction fails.
 """
+
+FOR_ROWS, FOR_PARAMETERS, FOR_PARAMETERS_LAST = range(3)
+TILE_PROGRAMS = 3
+"""What each thread has for steps of one tile; start and end of each program."""
 
 SPINS = 100
 """How often a waiting thread looks before it lets others run."""
@@ -151,7 +155,7 @@ class Worker(Code):
         self.run_between(self.field(f"{program}_program"), self.field(f"{program}_end"))
 
     def run_between(self, start: Int, end: Int) -> None:
-        """Run a program; note if it finds that what it changed is not finite."""
+        """Run a program; note if an instruction failed, or made what is not finite."""
         found = self.call(self.run_program, start, end, self.frame)
         with self.when(found.differs(0)):
             self.write_shared(self.job, 1, JOB["spoiled"])
@@ -180,16 +184,21 @@ class Worker(Code):
         """Run the thread's share of a batch of one tile: of its rows, then of the parameters."""
         self.set_share(rows)
         self.write(self.frame, self.field("gradient"), SUMS)
-        programs = self.field("tile_programs") + self.thread * (6 * WORD)
+        programs = self.field("tile_programs") + self.thread * (TILE_PROGRAMS * 2 * WORD)
         first = self.thread * self.field("own_rows")
         count = (rows - first).min(self.field("own_rows"))
         with self.when(count > 0):
             self.set_rows(begin, first, count)
-            self.run_between(self.read(programs, 0), self.read(programs, 1))
+            self.run_tile_program(programs, self.integer(FOR_ROWS))
         self.wait(taken)
         self.write(self.frame, rows, ROWS)
-        for_parameters = programs + self.integer(4 * WORD).choose(is_last, 2 * WORD)
-        self.run_between(self.read(for_parameters, 0), self.read(for_parameters, 1))
+        number = self.integer(FOR_PARAMETERS_LAST).choose(is_last, FOR_PARAMETERS)
+        self.run_tile_program(programs, number)
+
+    def run_tile_program(self, programs: Int, number: Int) -> None:
+        """Run one of a thread's programs for steps of one tile."""
+        place = programs + number * (2 * WORD)
+        self.run_between(self.read(place, 0), self.read(place, 1))
 
     def run_chunks(self, begin: Int, rows: Int, chunks: Int) -> None:
         """Run the thread's share of the batch's chunks, tile by tile."""
