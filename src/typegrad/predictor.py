@@ -105,6 +105,8 @@ class CompiledPredictor:
             If `x` is neither.
         DTypeError
             If `x` does not hold real numbers.
+        DataError
+            If `x` has a code of a category that an embedding does not know.
         """
         if (
             type(x) is np.ndarray
@@ -114,8 +116,11 @@ class CompiledPredictor:
             # Written out here, as each further call would take a tenth of the time.
             with self._lock:
                 self._input[...] = x
-                self._native(self._job_address)
+                failed = self._native(self._job_address)
                 outputs = self._copy_outputs()
+            if failed:
+                row: Array = self._network.predict(x[np.newaxis], engine="eager")[0]
+                return row
             return outputs if self._finish is None else self._finish(outputs[np.newaxis])[0]
         data = as_real_array(x, "x")
         if data.shape == self._row_shape:
@@ -126,7 +131,10 @@ class CompiledPredictor:
                 f"x has shape {data.shape}; the predictor expects a row of shape ({width},), "
                 f"or rows of shape (n, {width})"
             )
-        return _run(self._code, data, self._threads)
+        try:
+            return _run(self._code, data, self._threads)
+        except NotNativeError:  # The eager engine says what is wrong with the rows.
+            return self._network.predict(data, engine="eager")
 
     def _prepare(self) -> None:
         try:
@@ -163,14 +171,14 @@ def predict_natively(
     """
     if not len(data) or (not asked_for and find_spec("llvmlite") is None):
         return None
+    step = batch_size or len(data)
+    threads = usable_cores()
     try:
         code = _code_for(network, data.shape[1:])
+        parts = [_run(code, data[i : i + step], threads) for i in range(0, len(data), step)]
     except NotNativeError as error:
         logger.info("predictions run in NumPy: there is no native code for %s", error)
         return None
-    step = batch_size or len(data)
-    threads = usable_cores()
-    parts = [_run(code, data[i : i + step], threads) for i in range(0, len(data), step)]
     return np.concatenate(parts) if len(parts) > 1 else parts[0]
 
 

@@ -140,6 +140,25 @@ def test_predictions_by_unchecked_codes() -> None:
         network.predict(np.array([[3.0, 0.0]]), engine="compiled")
 
 
+@pytest.mark.parametrize("code", [3.0, -1.0, 0.5, np.nan, 1e30])
+def test_predictions_by_checked_codes(code: float) -> None:
+    layers = (tg.ColumnEmbedding(4, {1: 3, 2: 3}, 2), tg.Dense(6, 1))
+    network = tg.NeuralNetwork(*layers, loss=tg.MSELoss(), seed=1)
+    x = data_for(Case(codes=(1, 3)), 500, "float32").inputs.astype(np.float64)
+    predict = tg.CompiledPredictor(network)
+    assert predict(x).shape == (500, 1)
+    x[400, 2] = code
+    calls: list[Callable[[], Any]] = [
+        lambda: predict(x),
+        lambda: predict(x[400]),
+        lambda: network.predict(x, engine="compiled"),
+        lambda: network.predict(x, engine="eager"),
+    ]
+    for call in calls:
+        with pytest.raises(DataError, match="expected a whole number from 0 to 2"):
+            call()
+
+
 def test_a_gradient_that_is_broadcast() -> None:
     case = Case(lambda: [Unchecked(kind=Narrow), tg.Dense(2, 2)], codes=(0, 1))
     data = data_for(case, 20, "float32")

@@ -59,6 +59,38 @@ def takes_branches(branches: Graph, inputs: Mapping[str, AnyArray]) -> bool:
     return not any(bool(value) for value in values.values())
 
 
+def checked_codes(branches: Graph) -> dict[int, int] | None:
+    """Tell which codes are checked: how many rows they may name, by id of the codes.
+
+    None if there are conditions of another kind. This is what `as_codes` of operations/lookup.py
+    asks; native lookups can do so themselves.
+    """
+    checks = [_code_check(condition) for condition in branches.outputs.values()]
+    return None if None in checks else dict(check for check in checks if check is not None)
+
+
+def _code_check(condition: Any) -> tuple[int, int] | None:
+    """Match ``any(codes != values or codes < 0 or codes >= rows)``."""
+    names = ("logical_or.reduce", "bitwise_or", "bitwise_or", "not_equal")
+    calls: list[Call] = []
+    for name in names:
+        if not isinstance(condition, Call) or name_of(condition) != name:
+            return None
+        calls.append(condition)
+        condition = condition.arguments[0]
+    whole, both, first, differ = calls
+    below, above = first.arguments[1], both.arguments[1]
+    codes, values = differ.arguments
+    is_check = (
+        whole.keywords.get("axis", 0) is None
+        and isinstance(codes, Call)
+        and (name_of(codes), codes.arguments[0]) == ("astype", values)
+        and (name_of(below), *below.arguments) == ("less", codes, 0)
+        and (name_of(above), above.arguments[0]) == ("greater_equal", codes)
+    )
+    return (id(codes), above.arguments[1]) if is_check else None
+
+
 def _is_false_for_parts(condition: Any) -> bool:
     """Whether a condition that is false for all data is so for any part of it."""
     if not isinstance(condition, Call):

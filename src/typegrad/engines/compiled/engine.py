@@ -136,7 +136,10 @@ class CompiledEngine(PlannedEngine):
             self._forward = forward
         else:
             forward.refresh()
-        return forward.run(np.ascontiguousarray(inputs), self.threads)
+        try:
+            return forward.run(np.ascontiguousarray(inputs), self.threads)
+        except NotNativeError:  # Others say what is wrong with the inputs.
+            return super().compute_outputs(inputs)
 
     def _take_steps(
         self, code: NetworkCode, optimizer: Optimizer, steps: Steps, losses: Vector

@@ -203,22 +203,26 @@ class ForwardCode:
             Rows without gaps, of `input_dtype`.
         threads
             How many threads to use at most.
+
+        Raises
+        ------
+        NotNativeError
+            If a row has a code that names no row of its table.
         """
         outputs: Array = np.empty((len(inputs), *self.output_row), self.output_dtype)
         threads = max(1, min(threads, len(inputs) * self.multiply_adds // WORK_PER_THREAD))
         job = self.job(inputs, outputs, threads)
         address = job.array.ctypes.data
         if threads == 1:
-            self.library.forward(address, 0, 1)
+            check_rows_taken(self.library.forward(address, 0, 1))
             return outputs
         with ThreadPoolExecutor(threads - 1, "typegrad") as pool:
             helpers = [
                 pool.submit(self.library.forward, address, number, threads)
                 for number in range(1, threads)
             ]
-            self.library.forward(address, 0, threads)
-        for helper in helpers:
-            helper.result()
+            failed = self.library.forward(address, 0, threads)
+        check_rows_taken(failed, *(helper.result() for helper in helpers))
         return outputs
 
     def job(self, inputs: Array, outputs: Array, threads: int = 1) -> Job:
@@ -241,6 +245,12 @@ class ForwardCode:
             },
             (self, inputs, outputs, workspaces),
         )
+
+
+def check_rows_taken(*failed: int) -> None:
+    """Raise NotNativeError if native code could not take a row."""
+    if any(failed):
+        raise NotNativeError("a code that names no row of its table")
 
 
 class Job:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from typegrad.engines.compiled.branches import checked_codes as find_checked_codes
 from typegrad.engines.compiled.fusion import Value
 from typegrad.engines.compiled.graph_facts import (
     NotNativeError,
@@ -16,7 +17,7 @@ from typegrad.engines.compiled.graph_facts import (
     width_of,
 )
 from typegrad.engines.compiled.layout import PaddedParameters
-from typegrad.engines.compiled.lowering import StepLayout, StepLowering
+from typegrad.engines.compiled.lowering import LoweredStep, StepLayout, StepLowering
 from typegrad.engines.compiled.memory import Constants
 from typegrad.engines.compiled.program import OUTPUTS, Operand
 from typegrad.engines.compiled.schedule import Buffer, Place, Step
@@ -48,10 +49,12 @@ class ForwardLowering(StepLowering):
         constants: Constants,
         unscaling: Sequence[Operand],
     ) -> None:
-        if traced.branches.outputs:
+        checked_codes = find_checked_codes(traced.branches)
+        if checked_codes is None:
             raise NotNativeError("a branch on values")
         layout = StepLayout(traced.batch, {}, PaddedParameters([], lanes), 0, lanes, dtype, 0)
         super().__init__(traced.graph, layout, constants)
+        self.checked_codes = checked_codes
         self._moving = _depends_on_inputs(traced.graph)
         self._fixed: dict[str, tuple[Node, Array]] = {}
         self.unscaling = tuple(unscaling)
@@ -94,11 +97,11 @@ class ForwardLowering(StepLowering):
             return Place("row", replace(operand, stride=0), size)
         return Place("matrix", operand, size // rows, rows)
 
-    def emit(self, step: Step) -> None:
-        if step.kernel == "lookup":
-            # Nobody hears of a code that names no row.
-            raise NotNativeError("rows of a table by number")
-        super().emit(step)
+    def run(self) -> LoweredStep:
+        lowered = super().run()
+        if self.looked_up != self.checked_codes.keys():
+            raise NotNativeError("rows of a table by numbers that are not checked, or only checked")
+        return lowered
 
     def _take_results(self) -> None:
         node = self.graph.outputs["outputs"]

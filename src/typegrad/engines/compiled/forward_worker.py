@@ -33,7 +33,7 @@ def emit_forward(module: Any, name: str) -> None:
     """Write ``forward(job, thread, threads)``, and ``forward_alone(job)`` for a single thread.
 
     Each thread takes its share of the tiles. What becomes of a row does not depend on the rows
-    beside it.
+    beside it. Both return 1 if an instruction failed, else 0.
     """
     run_program = emit_program_runner(module, f"{name}_program")
     code = Code(module, name, 3)
@@ -46,12 +46,13 @@ def emit_forward(module: Any, name: str) -> None:
     rows, tile_rows = field["rows"], field["tile_rows"]
     tiles = (rows + tile_rows - 1) // tile_rows
     first, last = tiles * thread // threads, tiles * (thread + 1) // threads
+    failed = code.variable()
     with code.loop(last, 1, first) as tile:
         start = tile * tile_rows
         code.write(frame, (rows - start).min(tile_rows), ROWS)
         code.write(frame, field["inputs"] + start * field["input_bytes"], INPUTS)
         code.write(frame, field["outputs"] + start * field["output_bytes"], OUTPUTS)
-        code.call(run_program, field["program"], field["end"], frame)
-    forward = code.finish()
+        failed.set(failed.get() | code.call(run_program, field["program"], field["end"], frame))
+    forward = code.finish(failed.get())
     alone = Code(module, f"{name}_alone", 1)
     alone.finish(alone.call(forward, alone.arguments[0], 0, 1))

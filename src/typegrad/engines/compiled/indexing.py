@@ -85,7 +85,10 @@ def _lookup(lowering: StepLowering, call: Call, source: Any, index: Node) -> Val
     rows, width = source.shape
     out = lowering.new_place(codes.width * width)
     inputs = (codes, replace(table, memory=_table_memory(table, width)))
-    lowering.emit(Step("lookup", (out,), inputs, width, numbers=(rows, codes.width)))
+    is_strict = lowering.checked_codes.get(id(index)) == rows
+    numbers = (rows, codes.width, int(is_strict))
+    lowering.emit(Step("lookup", (out,), inputs, width, numbers=numbers))
+    lowering.looked_up.add(id(index))
     return out
 
 

@@ -54,7 +54,7 @@ class Library:
         self.worker = self._prototype(self._addresses["worker"])
         self.forward = self._prototype(self._addresses["forward"])
         # It keeps Python's lock: letting go of it takes as long as a row does.
-        self.forward_alone = ctypes.PYFUNCTYPE(None, ctypes.c_void_p)(
+        self.forward_alone = ctypes.PYFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)(
             self._addresses["forward_alone"]
         )
 

@@ -19,14 +19,19 @@ def emit_lookup(module: Any, name: str, bits: int, lanes: int) -> None:
     """Lay a table's rows side by side, one for each of an example's codes.
 
     The operands are out, codes and table; `columns` is the table's width; the numbers are how
-    many rows it has, and how many codes an example has. It returns 1 if a code names no row.
+    many rows it has, how many codes an example has, and whether only whole numbers name rows. It
+    returns 1 if a code names none.
     """
     code = Kernel(module, name, bits, lanes)
     v = code.v
     (out, out_row), (table, table_row) = code.operand(0), code.operand(2)
     failed = code.variable()
-    with _codes(code, 3) as (row, position, number, is_row):
-        with code.when(code.builder.not_(is_row)):
+    is_strict = code.number(3, 2).differs(0)
+    with _codes(code, 3) as (row, position, number, is_row, is_whole):
+        names_row = code.builder.and_(
+            is_row, code.builder.or_(is_whole, code.builder.not_(is_strict))
+        )
+        with code.when(code.builder.not_(names_row)):
             failed.set(1)
         target = out + row * out_row + position * code.columns * v.itemsize
         source = table + number * table_row
@@ -53,7 +58,7 @@ def emit_lookup_sums(module: Any, name: str, bits: int, lanes: int) -> None:
         size = code.number(4) * table_row
         with code.loop(size, lanes * v.itemsize) as place:
             v.store(v.constant(0.0), table + place)
-    with _codes(code, 4) as (row, position, number, is_row), code.when(is_row):
+    with _codes(code, 4) as (row, position, number, is_row, _), code.when(is_row):
         source = gradients + row * gradients_row + position * code.columns * v.itemsize
         target = table + number * table_row
 
@@ -67,10 +72,11 @@ def emit_lookup_sums(module: Any, name: str, bits: int, lanes: int) -> None:
 
 
 @contextmanager
-def _codes(code: Kernel, operands: int) -> Iterator[tuple[Int, Int, Int, Value]]:
+def _codes(code: Kernel, operands: int) -> Iterator[tuple[Int, Int, Int, Value, Value]]:
     """Write a loop over the second operand's codes; so many operands come before the numbers.
 
-    Gives example, position, the number of the code's row or of the first, and whether it has one.
+    Gives example, position, the number of the code's row or of the first, whether it has one, and
+    whether the code is a whole number.
     """
     v, b = code.v, code.builder
     codes, codes_row = code.operand(1)
@@ -81,7 +87,8 @@ def _codes(code: Kernel, operands: int) -> Iterator[tuple[Int, Int, Int, Value]]
         value = v.load_one(codes + row * codes_row + position * v.itemsize)
         is_row = b.and_(b.fcmp_ordered(">", value, below), b.fcmp_ordered("<", value, count))
         number = b.fptosi(b.select(is_row, value, first), llvm.I64)
-        yield row, position, Int(b, number), is_row
+        is_whole = b.fcmp_ordered("==", b.sitofp(number, v.element), value)
+        yield row, position, Int(b, number), is_row, is_whole
 
 
 def emit_take_columns(module: Any, name: str, bits: int, lanes: int) -> None:

@@ -110,6 +110,9 @@ class StepLowering:
         self.values: dict[int, Value] = {}
         self.readers = readers_of(graph)
         self.late_totals: list[tuple[Place, Value]] = []
+        # Codes that lookups are to check themselves, and those that they were given.
+        self.checked_codes: Mapping[int, int] = {}
+        self.looked_up: set[int] = set()
         self._transposed: dict[int, Place] = {}
         self._packed: dict[Place, Place] = {}
 
