@@ -6,9 +6,9 @@ and everything else that `Trainer.fit` does in an epoch is counted; evaluation i
 and the first epoch, which plans or compiles, is not counted. Where it is linear, times
 per row are equal.
 
-The second table has the time of a step of the engine alone, of `Trainer.fit` without callbacks,
-and with callbacks: one of epochs, early stopping, and one that hears of every hundredth step, or
-of each.
+The second table has the time of a step of 13-64-64-1: of the engine alone, of `Trainer.fit` without
+callbacks, and with callbacks: one of epochs, early stopping; and one that hears of every hundredth
+step, or of each, besides.
 
 Example: python benchmarks/growth.py --engine planned --batch 32 512
 """
@@ -20,7 +20,7 @@ import random
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -35,6 +35,9 @@ COUNTED_ROWS = 1_000_000
 
 REFERENCE_ROWS = 100_000
 STEP_ROWS = 100_000
+
+GROWTH_HIDDEN, STEP_HIDDEN = (64,), (64, 64)
+"""Widths of hidden layers of the networks in the two tables."""
 
 
 @dataclass
@@ -55,13 +58,12 @@ def make_data(rows: int) -> tuple[Any, Any]:
     return x, x[:, :1] * x[:, 1:2]
 
 
-def make_network() -> Any:
-    """Build the network that all train."""
+def make_network(hidden: Sequence[int]) -> Any:
+    """Build a network of ReLU."""
     import typegrad as tg
 
-    return tg.NeuralNetwork(
-        tg.Dense(FEATURES, 64, "relu"), tg.Dense(64, 1), loss=tg.MSELoss(), seed=0
-    )
+    layers = [tg.Dense(*widths, "relu") for widths in pairwise((FEATURES, *hidden))]
+    return tg.NeuralNetwork(*layers, tg.Dense(hidden[-1], 1), loss=tg.MSELoss(), seed=0)
 
 
 @dataclass(frozen=True)
@@ -71,11 +73,15 @@ class Setting:
     engine: Any
     batch_size: int
     clock: Callable[[], float]
+    hidden: tuple[int, ...]
 
 
 def callbacks_with_interval(interval: int) -> list[Any]:
-    """Make callbacks of epochs, and one that hears of steps."""
+    """Make a callback of epochs, and unless the interval is 0 one that hears of steps."""
     import typegrad as tg
+
+    if interval == 0:
+        return [tg.EarlyStopping(1000)]
 
     class Steps(tg.Callback):
         step_interval = interval
@@ -92,7 +98,7 @@ def epoch_seconds(
 ) -> list[float]:
     """Train; return the seconds of each epoch but the first, which plans, and the last.
 
-    The last is evaluated. With an interval, there are callbacks.
+    The last is evaluated. With an interval, there are callbacks: of epochs, if it is 0.
     """
     import typegrad as tg
 
@@ -105,7 +111,7 @@ def epoch_seconds(
     callbacks = [] if interval is None else callbacks_with_interval(interval)
     optimizer = tg.Adam(0.001)
     trainer = tg.Trainer(
-        make_network(),
+        make_network(setting.hidden),
         optimizer,
         engine=setting.engine,
         metrics=(),
@@ -123,7 +129,7 @@ def engine_seconds(data: tuple[Any, Any], epochs: int, setting: Setting) -> list
     import typegrad as tg
     from typegrad.engines import StepSettings, TrainingData, build_engine
 
-    network, optimizer = make_network(), tg.Adam(0.001)
+    network, optimizer = make_network(setting.hidden), tg.Adam(0.001)
     runner = build_engine(setting.engine, network, optimizer, StepSettings(), lambda note: None)
     rows = len(data[0])
     training = TrainingData(*data)
@@ -163,8 +169,9 @@ def measure_steps(rows: int, settings: Sequence[Setting], rounds: int) -> list[M
         runs = {
             "engine alone": partial(engine_seconds, data, 3, setting),
             "fit": fit,
-            "fit, callbacks, each 100th step": partial(fit, 100),
-            "fit, callbacks, each step": partial(fit, 1),
+            "fit, callback of epochs": partial(fit, 0),
+            "fit, callback of each 100th step": partial(fit, 100),
+            "fit, callback of each step": partial(fit, 1),
         }
         size = setting.batch_size
         contestants += [(run, Measured(name, size, rows)) for name, run in runs.items()]
@@ -229,15 +236,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--smoke", action="store_true", help="few rows, twice")
     options = parser.parse_args(arguments)
     limit_threads(options.threads)
-    description = describe_run(("numpy", "numba", "typegrad"))
+    description = describe_run(("numpy", "llvmlite", "typegrad"))
     print_run(description)
     clock = time.process_time if options.processor_time else time.perf_counter
     rounds = 2 if options.smoke else options.repeats
     sizes = [100, 1000] if options.smoke else options.rows
     step_rows = 1000 if options.smoke else STEP_ROWS
-    settings = [Setting(options.engine, batch, clock) for batch in options.batch]
+    settings = [Setting(options.engine, batch, clock, GROWTH_HIDDEN) for batch in options.batch]
     growth = measure_growth(sizes, settings, rounds)
     report_growth(growth)
+    settings = [replace(setting, hidden=STEP_HIDDEN) for setting in settings]
     steps = measure_steps(step_rows, settings, rounds)
     report_steps(steps)
     if options.json is not None:

@@ -243,7 +243,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         work(Job(**json.loads(options.job)))
         return
     os.environ.update(dict.fromkeys(BLAS_VARIABLES, str(options.threads)))
-    description = describe_run(("numpy", "numba", "pyarrow", "typegrad"))
+    description = describe_run(("numpy", "llvmlite", "pyarrow", "typegrad"))
     print_run(description)
     megabytes, epochs = (10, 2) if options.smoke else (options.megabytes, options.epochs)
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
