@@ -161,6 +161,21 @@ def test_a_function_of_numbers_takes_scalars() -> None:
     np.testing.assert_array_equal(power.evaluate({"limit": limits}), [8.0, 32.0])
 
 
+def test_powers_of_many_numbers() -> None:
+    """Those that are too small to matter are not computed to the end, which takes long."""
+    step: Any = Scalar.named("step", 1)
+    numbers = np.array([1.0, 2.0, 3000.0, 8000.0, 1e6])
+    for base in (0.9, 0.999, 1.0, 1.5, 0.0):
+        power: Any = base**step
+        values = np.minimum(numbers, 1000.0) if base > 1.0 else numbers
+        found = power.evaluate({"step": values})
+        expected = [base**value for value in values.tolist()]
+        np.testing.assert_allclose(found, expected, rtol=1e-13, atol=1e-150)
+        assert power.evaluate({"step": 8000 if base <= 1.0 else 8}) == base ** (
+            8000 if base <= 1.0 else 8
+        )
+
+
 def test_scalars() -> None:
     recorder, x = recorded()
     rate: Any = Scalar.named("rate", 0.5)

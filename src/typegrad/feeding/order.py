@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -32,6 +33,13 @@ _PART_ROWS = 1 << 17
 
 _THREADED_ROWS = 1 << 15
 """Rows whose order takes longer to make than to hand over from another thread."""
+
+_PAUSE, _PAUSE_PER_ROW = 1e-3, 3e-9
+"""Seconds from an epoch's beginning after which the next one's order is made.
+
+NumPy keeps other threads from running Python code while it shuffles. An epoch that has come to
+native code by then does not notice.
+"""
 
 
 @dataclass(frozen=True)
@@ -87,10 +95,20 @@ def epoch_orders(
     dtype: IntDType = LONG,
 ) -> AbstractContextManager[Iterator[IntArray]]:
     """Orders of epochs, each made while the one before it is used where that is worth it."""
+    rows = int(blocks.lengths.sum())
+    is_threaded = shuffle is not False and rows >= _THREADED_ROWS
+    if is_threaded:
+        epochs = _with_pauses(epochs, _PAUSE + _PAUSE_PER_ROW * rows)
     orders = (epoch_order(blocks, shuffle, seed, epoch, dtype) for epoch in epochs)
-    if shuffle is False or blocks.lengths.sum() < _THREADED_ROWS:
-        return nullcontext(orders)
-    return Prefetcher(orders, never, ahead=1)
+    return Prefetcher(orders, never, ahead=1) if is_threaded else nullcontext(orders)
+
+
+def _with_pauses(epochs: Iterable[int], seconds: float) -> Iterator[int]:
+    """Give the first epoch at once, and each of the others after a pause."""
+    for index, epoch in enumerate(epochs):
+        if index:
+            time.sleep(seconds)
+        yield epoch
 
 
 def epoch_order(
