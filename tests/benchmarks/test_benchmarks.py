@@ -119,8 +119,9 @@ def test_growth_measures_rows_and_callbacks(tmp_path: Path) -> None:
     assert [each["name"] for each in content["steps"]] == [
         "engine alone",
         "fit",
-        "fit, callbacks, each 100th step",
-        "fit, callbacks, each step",
+        "fit, callback of epochs",
+        "fit, callback of each 100th step",
+        "fit, callback of each step",
     ]
     for each in content["growth"] + content["steps"]:
         assert len(each["seconds"]) == 2
