@@ -34,7 +34,7 @@ _PART_ROWS = 1 << 17
 _THREADED_ROWS = 1 << 15
 """Rows whose order takes longer to make than to hand over from another thread."""
 
-_PAUSE, _PAUSE_PER_ROW = 1e-3, 3e-9
+_PAUSE, _PAUSE_PER_ROW, _LONGEST_PAUSE = 1e-3, 3e-9, 0.05
 """Seconds from an epoch's beginning after which the next one's order is made.
 
 NumPy keeps other threads from running Python code while it shuffles. An epoch that has come to
@@ -98,7 +98,7 @@ def epoch_orders(
     rows = int(blocks.lengths.sum())
     is_threaded = shuffle is not False and rows >= _THREADED_ROWS
     if is_threaded:
-        epochs = _with_pauses(epochs, _PAUSE + _PAUSE_PER_ROW * rows)
+        epochs = _with_pauses(epochs, min(_PAUSE + _PAUSE_PER_ROW * rows, _LONGEST_PAUSE))
     orders = (epoch_order(blocks, shuffle, seed, epoch, dtype) for epoch in epochs)
     return Prefetcher(orders, never, ahead=1) if is_threaded else nullcontext(orders)
 
