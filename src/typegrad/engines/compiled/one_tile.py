@@ -74,19 +74,15 @@ class OneTile:
         """Return what takes rows of the tile, from the first one on, through the network."""
         steps = [step for step in self.layout.schedule.steps if not step.accumulates]
         instructions = [*gathering, *(each for step in steps for each in self._calls(step))]
-        return [self._moved(each, first) for each in instructions]
+
+        def moved(operand: Operand) -> Operand:
+            is_in_tile = operand.space == WORKSPACE
+            return operand.moved(first * operand.stride * self.itemsize) if is_in_tile else operand
+
+        return [each.with_operands(moved) for each in instructions]
 
     def _calls(self, step: Step) -> list[Instruction]:
         return self.layout.instructions_of(step, self.addresses, first_tile=True)
-
-    def _moved(self, instruction: Instruction, rows: int) -> Instruction:
-        operands = [
-            operand.moved(rows * operand.stride * self.itemsize)
-            if operand.space == WORKSPACE
-            else operand
-            for operand in instruction.operands
-        ]
-        return replace(instruction, operands=tuple(operands))
 
     # -- parameters -----------------------------------------------------------------
 
@@ -226,8 +222,9 @@ def zero_ends(function: int, segment: Segment, gradient: Operand) -> list[Instru
 
 def _in_block(instruction: Instruction, block: int) -> Instruction:
     """Return the instruction for a thread, whose blocks of gradients lie at an address."""
-    operands = [
-        replace(operand, space=ABSOLUTE, offset=block) if operand.space == UNPLACED else operand
-        for operand in instruction.operands
-    ]
-    return replace(instruction, operands=tuple(operands))
+
+    def placed(operand: Operand) -> Operand:
+        is_block = operand.space == UNPLACED
+        return replace(operand, space=ABSOLUTE, offset=block) if is_block else operand
+
+    return instruction.with_operands(placed)

@@ -19,7 +19,8 @@ space            its base
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -68,6 +69,10 @@ class Instruction:
     columns: int
     operands: tuple[Operand, ...]
     numbers: tuple[int, ...] = ()
+
+    def with_operands(self, change: Callable[[Operand], Operand]) -> Instruction:
+        """Return the instruction with each operand changed."""
+        return replace(self, operands=tuple(map(change, self.operands)))
 
     def fields(self) -> list[int]:
         """Return the integers."""
