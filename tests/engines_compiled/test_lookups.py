@@ -12,6 +12,7 @@ import typegrad as tg
 from typegrad.engines import CompiledEngine, EagerEngine, StepSettings, TrainingData
 from typegrad.engines.compiled import network_code
 from typegrad.errors import DataError
+from typegrad.operations.lookup import as_codes
 from typegrad.types import Array
 
 from .training import Case, assert_close, assert_same_bits, data_for, train
@@ -157,6 +158,40 @@ def test_predictions_by_checked_codes(code: float) -> None:
     for call in calls:
         with pytest.raises(DataError, match="expected a whole number from 0 to 2"):
             call()
+
+
+class Cautious(Taken):
+    """Takes fewer rows than the table has, and asks for more than that."""
+
+    def output(self, x: Array, table: Array) -> Array:
+        return table[as_codes(self, x[:, 0], len(table) - 1)]
+
+
+class Masking(Taken):
+    """Asks something else of its codes."""
+
+    def output(self, x: Array, table: Array) -> Array:
+        codes = x[:, 0].astype(np.intp)
+        bad = (codes != x[:, 0]) | (np.zeros(1) > 0.0) | (codes >= len(table))
+        if bad.any():
+            raise IndexError("a code is wrong")
+        return table[codes]
+
+
+@pytest.mark.parametrize(
+    ("kind", "code", "error"), [(Cautious, 2.0, DataError), (Masking, 0.5, IndexError)]
+)
+def test_predictions_by_codes_that_are_checked_otherwise(
+    kind: type[Taken], code: float, error: type[Exception]
+) -> None:
+    layers = (Unchecked(kind=kind), tg.Dense(2, 1))
+    network = tg.NeuralNetwork(*layers, loss=tg.MSELoss(), seed=1)
+    x = np.array([[1.0, 0.0], [0.0, 0.0]])
+    expected = network.predict(x, engine="eager")
+    assert network.predict(x, engine="compiled").tobytes() == expected.tobytes()
+    x[0, 0] = code
+    with pytest.raises(error):
+        network.predict(x, engine="compiled")
 
 
 def test_a_gradient_that_is_broadcast() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -33,13 +33,16 @@ def split_branches(graph: Graph) -> tuple[Graph, Graph]:
         If a condition may hold for all data and not for a batch, or the other way round, or if
         it depends on what changes during training.
     """
-    guards = [call for call in graph.calls if isinstance(call.function, Guard)]
+    guards: list[Call] = []
     conditions: dict[str, Node] = {}
-    for number, guard in enumerate(guards):
+    for guard in graph.calls:
+        if not isinstance(guard.function, Guard):
+            continue
         condition = guard.arguments[0]
-        if guard.function.expected or not _is_false_for_parts(condition):  # type: ignore[attr-defined]
+        if guard.function.expected or not _is_false_for_parts(condition):
             raise NotNativeError(f"a branch on values in {guard.origin}")
-        conditions[str(number)] = condition
+        conditions[str(len(guards))] = condition
+        guards.append(guard)
     computed = _needed(graph, [*graph.outputs.values(), *(node for _, node in graph.updates)])
     tested = _needed(graph, conditions.values())
     branches = Graph(tested, conditions, [])
@@ -59,17 +62,25 @@ def takes_branches(branches: Graph, inputs: Mapping[str, AnyArray]) -> bool:
     return not any(bool(value) for value in values.values())
 
 
-def checked_codes(branches: Graph) -> dict[int, int] | None:
-    """Tell which codes are checked: how many rows they may name, by id of the codes.
+CodeCheck: TypeAlias = tuple[int, int]
+"""Codes, by id, and how many rows they may name."""
 
-    None if there are conditions of another kind. This is what `as_codes` of operations/lookup.py
-    asks; native lookups can do so themselves.
+
+def find_code_checks(branches: Graph) -> set[CodeCheck] | None:
+    """Return what is asked of codes; None if there are conditions of another kind.
+
+    This is what `as_codes` of operations/lookup.py asks; native lookups can do so themselves.
     """
-    checks = [_code_check(condition) for condition in branches.outputs.values()]
-    return None if None in checks else dict(check for check in checks if check is not None)
+    found: set[CodeCheck] = set()
+    for condition in branches.outputs.values():
+        check = _code_check(condition)
+        if check is None:
+            return None
+        found.add(check)
+    return found
 
 
-def _code_check(condition: Any) -> tuple[int, int] | None:
+def _code_check(condition: Any) -> CodeCheck | None:
     """Match ``any(codes != values or codes < 0 or codes >= rows)``."""
     names = ("logical_or.reduce", "bitwise_or", "bitwise_or", "not_equal")
     calls: list[Call] = []
@@ -83,7 +94,7 @@ def _code_check(condition: Any) -> tuple[int, int] | None:
     codes, values = differ.arguments
     is_check = (
         whole.keywords.get("axis", 0) is None
-        and isinstance(codes, Call)
+        and all(isinstance(each, Call) for each in (codes, below, above))
         and (name_of(codes), codes.arguments[0]) == ("astype", values)
         and (name_of(below), *below.arguments) == ("less", codes, 0)
         and (name_of(above), above.arguments[0]) == ("greater_equal", codes)

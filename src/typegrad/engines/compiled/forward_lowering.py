@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from typegrad.engines.compiled.branches import checked_codes as find_checked_codes
+from typegrad.engines.compiled.branches import find_code_checks
 from typegrad.engines.compiled.fusion import Value
 from typegrad.engines.compiled.graph_facts import (
     NotNativeError,
@@ -49,12 +49,12 @@ class ForwardLowering(StepLowering):
         constants: Constants,
         unscaling: Sequence[Operand],
     ) -> None:
-        checked_codes = find_checked_codes(traced.branches)
-        if checked_codes is None:
+        code_checks = find_code_checks(traced.branches)
+        if code_checks is None:
             raise NotNativeError("a branch on values")
         layout = StepLayout(traced.batch, {}, PaddedParameters([], lanes), 0, lanes, dtype, 0)
         super().__init__(traced.graph, layout, constants)
-        self.checked_codes = checked_codes
+        self.code_checks = code_checks
         self._moving = _depends_on_inputs(traced.graph)
         self._fixed: dict[str, tuple[Node, Array]] = {}
         self.unscaling = tuple(unscaling)
@@ -99,7 +99,7 @@ class ForwardLowering(StepLowering):
 
     def run(self) -> LoweredStep:
         lowered = super().run()
-        if self.looked_up != self.checked_codes.keys():
+        if self.looked_up != self.code_checks:
             raise NotNativeError("rows of a table by numbers that are not checked, or only checked")
         return lowered
 

@@ -77,18 +77,18 @@ def lower_codes(lowering: StepLowering, call: Call) -> Value:
 def _lookup(lowering: StepLowering, call: Call, source: Any, index: Node) -> Value:
     """Take a table's rows by their numbers."""
     codes, table = lowering.value(index, call), lowering.value(source, call)
-    is_table = isinstance(table, Place) and table.form in ("matrix", "row")
     if not (isinstance(codes, Place) and codes.form == "codes" and isinstance(table, Place)):
         raise lowering.no_kernel(call)
-    if not is_table or table.transposed or len(source.shape) != 2:
+    is_table = table.form in ("matrix", "row") and not table.transposed
+    if not is_table or len(source.shape) != 2:
         raise lowering.no_kernel(call)
     rows, width = source.shape
     out = lowering.new_place(codes.width * width)
     inputs = (codes, replace(table, memory=_table_memory(table, width)))
-    is_strict = lowering.checked_codes.get(id(index)) == rows
-    numbers = (rows, codes.width, int(is_strict))
+    check = (id(index), rows)
+    lowering.looked_up.add(check)
+    numbers = (rows, codes.width, int(check in lowering.code_checks))
     lowering.emit(Step("lookup", (out,), inputs, width, numbers=numbers))
-    lowering.looked_up.add(id(index))
     return out
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
+from typegrad.engines.compiled.branches import CodeCheck
 from typegrad.engines.compiled.chain import ChainBuilder
 from typegrad.engines.compiled.fusion import Pending, Value, make_group
 from typegrad.engines.compiled.graph_facts import (
@@ -110,9 +111,9 @@ class StepLowering:
         self.values: dict[int, Value] = {}
         self.readers = readers_of(graph)
         self.late_totals: list[tuple[Place, Value]] = []
-        # Codes that lookups are to check themselves, and those that they were given.
-        self.checked_codes: Mapping[int, int] = {}
-        self.looked_up: set[int] = set()
+        # What lookups are to ask of codes themselves, and of which codes they took how many rows.
+        self.code_checks: Set[CodeCheck] = frozenset()
+        self.looked_up: set[CodeCheck] = set()
         self._transposed: dict[int, Place] = {}
         self._packed: dict[Place, Place] = {}
 
