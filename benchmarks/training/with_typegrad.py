@@ -49,6 +49,7 @@ class TypegradContestant(Contestant):
         parameters = self.network.parameters.values()
         for parameter, value in zip(parameters, self.problem.weights(), strict=True):
             parameter.value[...] = value
+        self.optimizer.prepare(self.network.flat.values)
 
     def run_epoch(self) -> float:
         losses = self.engine.run_epoch(self.data, self.order, self.problem.batch_size, self.rates)

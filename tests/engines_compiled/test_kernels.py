@@ -149,6 +149,19 @@ def test_pack_and_zero_ends(dtype: str) -> None:
 
 
 @dtypes
+@pytest.mark.parametrize("columns", [1, 3, 16, 37])
+@pytest.mark.parametrize("rows", [1, 5])
+def test_outer(rows: int, columns: int, dtype: str) -> None:
+    factors, values = matrix(rows, 3, dtype), matrix(1, columns, dtype, 1)
+    out, row = padded_rows(matrix(rows, columns, dtype, 2)), padded_rows(values)
+    np.lib.stride_tricks.as_strided(row, (1, whole(row)))[0, columns:] = np.nan
+    call("outer", [out, factors[:, 1:], row], rows, columns)
+    assert np.array_equal(out, factors[:, 1:2] * values)
+    memory = np.lib.stride_tricks.as_strided(out, (rows, whole(out)))
+    assert not memory[:, columns:].any()
+
+
+@dtypes
 @pytest.mark.parametrize("columns", [1, 16, 37])
 @pytest.mark.parametrize("rate", [0.0, 0.3, 0.999])
 def test_mask(columns: int, rate: float, dtype: str) -> None:

@@ -229,5 +229,7 @@ class _UpdatePlan:
 
 def check_rows(permutation: IntArray, count: int) -> None:
     """Raise IndexError for a row that is not there, as NumPy's indexing does."""
-    if permutation.size and not (permutation.min() >= 0 and permutation.max() < count):
+    # Seen as unsigned integers, numbers below zero are large.
+    numbers = permutation.view(f"u{permutation.itemsize}")
+    if numbers.size and not numbers.max() < count:
         raise IndexError(f"the permutation has numbers of rows outside 0 to {count - 1}")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from typegrad.tracing.graph import Graph, Leaf, substitute
-from typegrad.tracing.scalar import Number
+from typegrad.tracing.scalar import Number, Values
 from typegrad.types import AnyArray
 
 
@@ -26,7 +26,8 @@ def evaluate(
     scalars
         The numbers that scalar leaves are computed from, by name.
     """
-    values: dict[int, Any] = {id(leaf): _leaf_value(leaf, inputs, scalars or {})
+    numbers: Values = dict(scalars or {})
+    values: dict[int, Any] = {id(leaf): _leaf_value(leaf, inputs, numbers)
                               for leaf in graph.leaves()}  # fmt: skip
     for call in graph.calls:
         arguments = [substitute(argument, lambda node: values[id(node)])
@@ -43,11 +44,11 @@ def evaluate(
     return {name: values[id(node)] for name, node in graph.outputs.items()}
 
 
-def _leaf_value(leaf: Leaf, inputs: Mapping[str, AnyArray], scalars: Mapping[str, Number]) -> Any:
+def _leaf_value(leaf: Leaf, inputs: Mapping[str, AnyArray], numbers: Values) -> Any:
     if leaf.kind == "input":
         return inputs[leaf.name]
     if leaf.scalar is not None:
-        return leaf.scalar.evaluate(scalars)
+        return leaf.scalar.evaluate(numbers)
     return leaf.array
 
 

@@ -19,6 +19,7 @@ from typegrad.engines.compiled.products import emit_product, emit_product_transp
 from typegrad.engines.compiled.rows import (
     emit_column_sums,
     emit_gather,
+    emit_outer,
     emit_pack,
     emit_prefetch,
     emit_row_dots,
@@ -41,6 +42,7 @@ _OF_ROWS: Mapping[str, Callable[[Any, str, int, int], None]] = {
     "prefetch": emit_prefetch,
     "pack": emit_pack,
     "zero_ends": emit_zero_ends,
+    "outer": emit_outer,
     "row_dots": emit_row_dots,
     "row_sums": emit_row_sums,
     "row_maxima": emit_row_maxima,

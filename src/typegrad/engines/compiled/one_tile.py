@@ -153,6 +153,9 @@ class OneTile:
         for segment in segments:
             gradient = gradient_of(segment, self.itemsize)
             summing = sums.get(gradient.offset) if segment.width else None
+            if summing and self.has_one_row and summing.function == self.addresses["product"]:
+                instructions.append(self._outer_product(summing, segment, gradient))
+                continue
             instructions += [summing] if summing else []
             # A total fills its vector with zeros by itself.
             if summing is None or summing.function != self.addresses["total"]:
@@ -186,6 +189,15 @@ class OneTile:
                 self._updating(self.update, part, (1, part.floats), (gradient,)),
             ]
             yield part.floats, instructions
+
+    def _outer_product(
+        self, product: Instruction, segment: Segment, gradient: Operand
+    ) -> Instruction:
+        """Return what computes a gradient for one row, and the zeros at its rows' ends."""
+        _, left, right, _ = product.operands
+        column = replace(left, stride=product.numbers[1])
+        operands = (gradient, column, right)
+        return Instruction(self.addresses["outer"], segment.rows, segment.width, operands)
 
     def _updating(
         self,

@@ -81,6 +81,26 @@ def emit_zero_ends(module: Any, name: str, bits: int, lanes: int) -> None:
     code.finish()
 
 
+def emit_outer(module: Any, name: str, bits: int, lanes: int) -> None:
+    """out[i, j] = a[i] b[j], and zeros up to the next whole vector; operands: out, a, b.
+
+    The floats of `a` lie as far apart as its stride says. `columns` is the width of b.
+    """
+    code = Kernel(module, name, bits, lanes)
+    v = code.v
+    (out, out_row), (a, a_next), (b, _) = (code.operand(i) for i in range(3))
+    zero = v.constant(0.0)
+    with code.loop(code.rows) as row:
+        factor = v.splat(v.load_one(a + row * a_next))
+        with code.loop(code.columns, lanes) as column:
+            place = column * v.itemsize
+            # Sums of products begin with zero, which makes 0 of -0.
+            product = v.fma(factor, v.load(b + place), zero)
+            product = v.select(v.first_lanes(code.columns - column), product, zero)
+            v.store(product, out + row * out_row + place)
+    code.finish()
+
+
 def emit_row_dots(module: Any, name: str, bits: int, lanes: int) -> None:
     """out[i] = start[i] + sum_j a[i, j] b[j]; operands: out, a, b, start."""
     code = Kernel(module, name, bits, lanes)
@@ -204,14 +224,21 @@ def emit_total(module: Any, name: str, bits: int, lanes: int) -> None:
     (out, _), (a, _), (start, _) = (code.operand(i) for i in range(3))
     whole = code.rows // lanes * lanes
     zero = v.constant(0.0)
+
+    def store(total: Value) -> None:
+        result = builder.fadd(v.load_one(start), total)
+        v.store(builder.insert_element(zero, result, llvm.I32(0)), out)
+
+    with code.when(code.rows.equals(1)):
+        store(v.load_one(a))
+        code.leave()
     total = v.variable(zero)
     with code.loop(whole * v.itemsize, lanes * v.itemsize) as place:
         total.set(v.add(total.get(), v.load(a + place)))
     with code.when(whole < code.rows):
         last = v.load(a + whole * v.itemsize)
         total.set(v.add(total.get(), v.select(v.first_lanes(code.rows - whole), last, zero)))
-    result = builder.fadd(v.load_one(start), v.across_lanes(builder.fadd, total.get()))
-    v.store(builder.insert_element(zero, result, llvm.I32(0)), out)
+    store(v.across_lanes(builder.fadd, total.get()))
     code.finish()
 
 
