@@ -10,6 +10,7 @@ from typegrad.types import AnyArray, Array
 
 ULPS = {
     "exp": 1.5, "expm1": 2.0, "log": 1.5, "log1p": 2.0, "log2": 2.2, "log10": 2.2, "tanh": 3.0,
+    "sin": 2.0, "cos": 2.0,
 }  # fmt: skip
 """Largest errors that are allowed, in units in the last place.
 

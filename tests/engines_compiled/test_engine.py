@@ -235,6 +235,19 @@ class Foreign(tg.ElementwiseOperation):
         return 2.0 * output_grad
 
 
+class Sorted(tg.ElementwiseOperation):
+    """An operation that chains lack."""
+
+    def output(self, x: Array) -> Array:
+        return np.sort(x, axis=1)
+
+    def input_grad(self, output_grad: Array, x: Array, y: Array) -> Array:
+        return output_grad
+
+    def __repr__(self) -> str:
+        return "Sorted()"
+
+
 def test_what_is_not_traceable_is_named() -> None:
     notes: list[str] = []
     network = network_of(tg.Dense(4, 1, Foreign()))
@@ -249,12 +262,46 @@ def test_what_is_not_traceable_is_named() -> None:
 
 def test_what_has_no_kernel_is_named() -> None:
     notes: list[str] = []
-    network = network_of(tg.Dense(4, 3), tg.BatchNorm(3), tg.Dense(3, 1))
+    network = network_of(tg.Dense(4, 3, Sorted()), tg.Dense(3, 1))
     train(CompiledEngine(network, tg.SGD(), StepSettings(), notes.append), random_data())
     assert notes == [
         "the planned engine runs this network: there is no native code for "
-        "divide in BatchNorm(3), which uses the number of examples"
+        "sort of shape (n, 3) in Sorted()"
     ]
+
+
+def batch_norm_engine(clip_norm: float | None) -> CompiledEngine:
+    network = network_of(tg.Dense(4, 3), tg.BatchNorm(3), tg.Dense(3, 1))
+    return CompiledEngine(network, tg.SGD(), StepSettings(clip_norm=clip_norm))
+
+
+@pytest.mark.parametrize("clip_norm", [None, 1.0])
+def test_a_step_that_fails_leaves_layers_as_they_were(clip_norm: float | None) -> None:
+    """Running statistics are those before the step, as parameters are."""
+    data = random_data()
+    data.inputs[13, 2] = np.inf
+    engine, expected = batch_norm_engine(clip_norm), batch_norm_engine(clip_norm)
+    with pytest.raises(NumericalError, match="step 3: the output of Linear"):
+        engine.run_epoch(data, np.arange(24), 6, np.full(4, 0.1))
+    expected.run_epoch(data, np.arange(12), 6, np.full(2, 0.1))
+    assert engine.notes == []
+    assert engine.network.flat.values.tobytes() == expected.network.flat.values.tobytes()
+    buffers = zip(engine.network.buffers.values(), expected.network.buffers.values(), strict=True)
+    assert all(found.value.tobytes() == other.value.tobytes() for found, other in buffers)
+
+
+def test_a_stop_before_a_last_row() -> None:
+    calls: list[int] = []
+
+    def should_stop() -> bool:
+        calls.append(0)
+        return len(calls) > 1
+
+    network = network_of(tg.Dense(4, 3), tg.BatchNorm(3), tg.Dense(3, 1))
+    engine = CompiledEngine(network, tg.SGD(), StepSettings(should_stop=should_stop))
+    # The first look is before the four steps in native code, the second before the last row.
+    losses = engine.run_epoch(random_data(25), np.arange(25), 6, np.full(5, 0.1))
+    assert len(losses) == 4
 
 
 def test_a_negative_learning_rate_is_refused_as_ever() -> None:

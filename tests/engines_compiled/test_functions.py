@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from typegrad.engines.compiled.elementwise import FUNCTIONS
+from typegrad.engines.compiled.elementwise import C_NAMES, FUNCTIONS
 from typegrad.types import Array
 
 from .accuracy import ULPS, allowed_ulps, samples, special_values, ulps
@@ -51,12 +51,15 @@ LOGADDEXP_ULPS = 6.0
 The errors of exp and log1p count in full where the operand is negative and next to zero.
 """
 
+C_LIBRARY_ULPS = 3.0
+"""Of functions that the C library computes; the GNU library states 2."""
+
 every_target = pytest.mark.usefixtures("every_target")
 dtypes = pytest.mark.parametrize("dtype", ["float32", "float64"])
 
 
 def test_every_function_is_tested() -> None:
-    assert FUNCTIONS.keys() == {*EXACT, *ULPS, "logaddexp"}
+    assert FUNCTIONS.keys() == {*EXACT, *ULPS, *C_NAMES, "logaddexp"}
 
 
 @every_target
@@ -97,6 +100,25 @@ def test_special_values(name: str, dtype: str) -> None:
     np.testing.assert_array_equal(np.signbit(found[same]), np.signbit(expected[same]))
     tolerance = 4 * float(np.finfo(dtype).eps)
     np.testing.assert_allclose(found[same], expected[same], rtol=tolerance)
+
+
+@every_target
+@dtypes
+@pytest.mark.parametrize("name", C_NAMES)
+def test_functions_of_the_c_library(name: str, dtype: str) -> None:
+    function = getattr(np, name)
+    values = np.concatenate([special_values(dtype), samples(dtype)])
+    arguments = [values, values[::-1].copy()][: function.nin]
+    with np.errstate(all="ignore"):
+        wide = np.longdouble if dtype == "float64" else np.float64
+        exact = function(*[argument.astype(wide) for argument in arguments])
+        expected = function(*arguments)
+    found = apply(name, *arguments)
+    assert np.max(ulps(found, exact)) <= C_LIBRARY_ULPS
+    np.testing.assert_array_equal(np.isnan(found), np.isnan(expected))
+    np.testing.assert_array_equal(np.isinf(found), np.isinf(expected))
+    is_zero = expected == 0
+    np.testing.assert_array_equal(np.signbit(found[is_zero]), np.signbit(expected[is_zero]))
 
 
 @every_target

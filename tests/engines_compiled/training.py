@@ -34,7 +34,8 @@ class Case:
     """A network and what it is trained with.
 
     `codes` are columns of the inputs, from one up to another, that hold codes of categories.
-    `fallback` is the start of the note that says why it does not run in native code.
+    `fallback` is part of the note that says why it does not run in native code. Of a case that
+    `mixes_examples`, steps of one row do not.
     """
 
     layers: Callable[[], list[Any]] = lambda: [tg.Dense(4, 5, "tanh"), tg.Dense(5, 2)]
@@ -46,6 +47,7 @@ class Case:
     classes: bool = False
     weighted: bool = False
     fallback: str | None = None
+    mixes_examples: bool = False
 
 
 @dataclass(frozen=True)
@@ -132,6 +134,13 @@ ACTIVATIONS = {
     f"activation {name}": Case(lambda name=name: [tg.Dense(4, 5, name), tg.Dense(5, 2)])  # type: ignore[misc]
     for name in tg.ACTIVATIONS
 }
+
+
+def batch_norm_layers() -> list[Any]:
+    """Layers with a batch normalisation."""
+    return [tg.Dense(4, 5), tg.BatchNorm(5), tg.ReLU(), tg.Dense(5, 2)]
+
+
 LAYERS = {
     "one layer": Case(lambda: [tg.Dense(4, 2)]),
     "one output": Case(lambda: [tg.Dense(4, 5, "tanh"), tg.Dense(5, 1)], outputs=1),
@@ -150,9 +159,19 @@ LAYERS = {
     ),
     "chain": Case(lambda: [tg.Chain(tg.Dense(4, 4, "elu"), tg.LayerNorm(4)), tg.Dense(4, 2)]),
     "flatten": Case(lambda: [tg.Flatten(), tg.Dense(4, 2)]),
-    "batch norm": Case(
-        lambda: [tg.Dense(4, 5), tg.BatchNorm(5), tg.ReLU(), tg.Dense(5, 2)],
-        fallback="there is no native code for",
+    "batch norm": Case(batch_norm_layers, mixes_examples=True),
+    "batch norm of one": Case(
+        lambda: [tg.Dense(4, 1), tg.BatchNorm(1), tg.Dense(1, 2)], mixes_examples=True
+    ),
+    "batch norms": Case(
+        lambda: [
+            tg.BatchNorm(4),
+            tg.Dense(4, 37, "tanh", bias=False),
+            tg.Dropout(0.2),
+            tg.BatchNorm(37),
+            tg.Dense(37, 2),
+        ],
+        mixes_examples=True,
     ),
     "column embedding": Case(
         lambda: [tg.ColumnEmbedding(4, {1: 3, 2: 4}, 2), tg.Dense(6, 2)], codes=(1, 3)
@@ -220,6 +239,16 @@ SETTINGS = {
     "clip norm": Case(settings=StepSettings(clip_norm=0.1), optimizer=tg.Adam),
     "clip value": Case(settings=StepSettings(clip_value=0.01), optimizer=tg.Adam),
     "clip both": Case(settings=StepSettings(clip_norm=0.1, clip_value=0.02)),
+    "batch norm, clip norm": Case(
+        batch_norm_layers, settings=StepSettings(clip_norm=0.1), mixes_examples=True
+    ),
+    "batch norm, weights": Case(batch_norm_layers, weighted=True, mixes_examples=True),
+    "batch norm, accumulation": Case(
+        batch_norm_layers,
+        settings=StepSettings(accumulation_steps=2),
+        mixes_examples=True,
+        fallback="since examples of a batch have to do with each other",
+    ),
     "accumulation": Case(settings=StepSettings(accumulation_steps=4)),
     "accumulation, weights": Case(settings=StepSettings(accumulation_steps=3), weighted=True),
 }

@@ -144,10 +144,7 @@ class Held(tg.Layer):
         return output_grad
 
 
-NOT_NATIVE = {
-    *("Arccos", "Arccosh", "Arcsin", "Arcsinh", "Arctan", "Arctan2", "Arctanh", "Cos", "Cosh"),
-    *("Power", "Sin", "Sinh", "Tan"),
-}
+NOT_NATIVE = {"Power"}
 """Functions of elements that the planned engine runs, with a note."""
 
 OF_ONE_DTYPE = [row for row in ROWS if row.name != "AsType"]  # networks have one dtype

@@ -11,7 +11,7 @@ from typegrad.initializers import Constant, Zeros
 from typegrad.layers.base import Buffer, Layer
 from typegrad.layers.mode import INFERENCE, Mode
 from typegrad.operations.base import Operation
-from typegrad.operations.normalization import Normalize, NormalizeWith
+from typegrad.operations.normalization import Normalize, NormalizeWith, moments
 from typegrad.operations.parameter import Parameter
 from typegrad.types import Array
 
@@ -84,9 +84,11 @@ class BatchNorm(Layer[In_co, In_co]):
 
     def _update_running(self, x: Array) -> None:
         n = len(x)
+        # The same formula as in the operation: engines compute it once for both.
+        mean, variance, _ = moments(x, axis=0)
         for running, batch in (
-            (self.running_mean, np.mean(x, axis=0)),
-            (self.running_variance, np.var(x, axis=0) * (n / (n - 1))),
+            (self.running_mean, mean.reshape(-1)),
+            (self.running_variance, variance.reshape(-1) * (n / (n - 1))),
         ):
             running.assign((1 - self.momentum) * running.value + self.momentum * batch)
 

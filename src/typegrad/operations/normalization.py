@@ -9,6 +9,14 @@ from typegrad.operations.parameter import Parameter
 from typegrad.types import Array, Vector
 
 
+def moments(x: Array, axis: int) -> tuple[Array, Array, Array]:
+    """Return mean and variance along an axis, which is kept, and what differs from the mean."""
+    mean: Array = np.mean(x, axis=axis, keepdims=True)
+    centred = x - mean
+    variance: Array = np.mean(centred * centred, axis=axis, keepdims=True)
+    return mean, variance, centred
+
+
 class Normalize(ParameterOperation[Array, Array]):
     """Subtract the mean along `axis`, divide by the standard deviation, scale and shift.
 
@@ -43,8 +51,7 @@ class Normalize(ParameterOperation[Array, Array]):
 
     def _normalized(self, x: Array) -> tuple[Array, Array]:
         """Normalised input, and the standard deviation it was divided by."""
-        centred: Array = x - np.mean(x, axis=self.axis, keepdims=True)
-        variance: Array = np.mean(centred * centred, axis=self.axis, keepdims=True)
+        _, variance, centred = moments(x, self.axis)
         deviation = np.sqrt(variance + self.epsilon)
         return centred / deviation, deviation
 

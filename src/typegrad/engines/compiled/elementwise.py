@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 from typegrad.engines.compiled import vector_math
 from typegrad.engines.compiled.code import Value
@@ -54,6 +55,17 @@ def _power(exponent: int) -> VectorFunction:
     return power
 
 
+def _by_c_library(name: str, v: Vectors, *operands: Value) -> Value:
+    return v.by_c_library(name, *operands)
+
+
+C_NAMES: Mapping[str, str] = {
+    "tan": "tan", "arcsin": "asin", "arccos": "acos", "arctan": "atan", "arctan2": "atan2",
+    "sinh": "sinh", "cosh": "cosh", "arcsinh": "asinh", "arccosh": "acosh", "arctanh": "atanh",
+    "power": "pow",
+}  # fmt: skip
+"""Functions that are rare in networks, and what the C library calls them."""
+
 FUNCTIONS: Mapping[str, VectorFunction] = {
     "copy": lambda v, a: a,
     "negative": Vectors.negative,
@@ -75,6 +87,8 @@ FUNCTIONS: Mapping[str, VectorFunction] = {
     "log10": vector_math.log10,
     "logaddexp": vector_math.logaddexp,
     "tanh": vector_math.tanh,
+    "sin": vector_math.sin,
+    "cos": vector_math.cos,
     "add": Vectors.add,
     "subtract": Vectors.subtract,
     "multiply": Vectors.multiply,
@@ -93,4 +107,5 @@ FUNCTIONS: Mapping[str, VectorFunction] = {
     "logical_or": _either,
     "logical_not": _not,
     "where": _where,
+    **{name: partial(_by_c_library, c_name) for name, c_name in C_NAMES.items()},
 }

@@ -99,6 +99,8 @@ class ForwardLowering(StepLowering):
 
     def run(self) -> LoweredStep:
         lowered = super().run()
+        if lowered.takes_whole_batch:
+            raise NotNativeError("sums over examples")
         if self.looked_up != self.code_checks:
             raise NotNativeError("rows of a table by numbers that are not checked, or only checked")
         return lowered

@@ -29,6 +29,8 @@ class Pending:
         Id of the graph's call.
     readers
         Ids of the calls that read the result.
+    is_row
+        Whether it is one row beside all examples, and not one for each.
     has_run
         Whether it has, in some group.
     place
@@ -40,6 +42,7 @@ class Pending:
     width: int
     key: int
     readers: frozenset[int]
+    is_row: bool = False
     has_run: bool = False
     place: Place | None = None
 

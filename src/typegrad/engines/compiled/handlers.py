@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from typegrad.engines.compiled.elementwise import C_NAMES
 from typegrad.engines.compiled.fusion import Pending, Value
 from typegrad.engines.compiled.graph_facts import is_random, known_number, name_of, width_of
 from typegrad.engines.compiled.indexing import lower_codes, lower_getitem, lower_scattered_sum
@@ -32,7 +33,7 @@ ELEMENTWISE: Mapping[str, str] = {
             "greater_equal", "less", "less_equal", "equal", "not_equal", "logical_and",
             "logical_or", "logical_not", "negative", "absolute", "sqrt", "square", "reciprocal",
             "sign", "floor", "exp", "expm1", "log", "log1p", "log2", "log10",
-            "logaddexp", "tanh",
+            "logaddexp", "tanh", "sin", "cos", *C_NAMES,
         )
     },
 }  # fmt: skip
@@ -43,7 +44,7 @@ OF_BOOLEANS: Mapping[str, str] = {
 }  # fmt: skip
 """Ufuncs that chains have for booleans alone."""
 
-POWERS: Mapping[float, str] = {
+POWERS: Mapping[float | None, str] = {
     -2.0: "inverse_square", -1.0: "reciprocal", -0.5: "inverse_root", 0.5: "sqrt",
     1.0: "copy", 2.0: "square", 3.0: "cube", 4.0: "fourth_power",
 }  # fmt: skip
@@ -53,21 +54,20 @@ WIDEST_PATTERN = 64
 """Columns up to which sums up to each column are worth a product with a matrix."""
 
 
-def elementwise_function(call: Call) -> str | None:
-    """Return the chain's function for an element-wise call."""
+def elementwise_function(call: Call) -> tuple[str, tuple[Any, ...]] | None:
+    """Return the chain's function for an element-wise call, and what it is applied to."""
     function = call.function
     if call.keywords:
         return None
-    if isinstance(function, Ufunc):
-        name = function.ufunc.__name__
-        known = {**ELEMENTWISE, **OF_BOOLEANS} if call.dtype == np.bool_ else ELEMENTWISE
-        return known.get(name) if function.method == "__call__" else None
-    if name_of(call) == "where":
-        return "where"
     if name_of(call) == "power":
-        exponent = known_number(call.arguments[1])
-        return None if exponent is None else POWERS.get(exponent)
-    return None
+        known = POWERS.get(known_number(call.arguments[1]))
+        return (known, call.arguments[:1]) if known else ("power", call.arguments)
+    if isinstance(function, Ufunc) and function.method == "__call__":
+        table = {**ELEMENTWISE, **OF_BOOLEANS} if call.dtype == np.bool_ else ELEMENTWISE
+        name = table.get(function.ufunc.__name__)
+    else:
+        name = "where" if name_of(call) == "where" else None
+    return None if name is None else (name, call.arguments)
 
 
 def handler_for(call: Call) -> Handler | None:
@@ -93,13 +93,13 @@ def _draws_mask(call: Call) -> bool:
 
 def lower_elementwise(lowering: StepLowering, call: Call) -> Value:
     """Note a function of elements; a bias joins the product that it is added to."""
-    function = elementwise_function(call)
-    assert function is not None
+    found = elementwise_function(call)
+    assert found is not None
+    function, arguments = found
     if function == "add":
         sum_with_bias = _join_bias(lowering, call)
         if sum_with_bias is not None:
             return sum_with_bias
-    arguments = call.arguments[:1] if name_of(call) == "power" else call.arguments
     return lowering.elementwise(function, call, arguments)
 
 
@@ -207,12 +207,14 @@ def lower_reduction(lowering: StepLowering, call: Call) -> Value:
     name = name_of(call).removesuffix(".reduce")
     axes = _axes(call)
     source = lowering.value(call.arguments[0], call)
-    if isinstance(source, Place) and (source.form not in ("tile", "column") or source.transposed):
+    if not _is_one_for_each(source):
         raise lowering.no_kernel(call)
     rank = len(call.arguments[0].shape)
     if not call.keywords.keys() <= {"axis", "keepdims"}:
         raise lowering.no_kernel(call)
     if name == "add" and axes == (0,):
+        if lowering.is_read_inside(call):
+            return _row_of_sums(lowering, source)
         return _sum_over_examples(lowering, source)
     along_rows = axes == tuple(range(1, rank))
     if not along_rows or name not in ("add", "maximum"):
@@ -238,6 +240,24 @@ def _sum_over_examples(lowering: StepLowering, source: Value) -> Place:
     return total
 
 
+def _row_of_sums(lowering: StepLowering, source: Value) -> Place:
+    """Sum over all examples of a batch, for what they have to do with."""
+    row = lowering.new_row(source.width)
+    place = lowering.packed(lowering.force(source))
+    kernel = "total" if source.width == 1 else "column_sums"
+    columns = padded(source.width, lowering.lanes)
+    lowering.emit(Step(kernel, (row,), (place,), columns, start=lowering.zeros))
+    lowering.result.takes_whole_batch = True
+    return row
+
+
+def _is_one_for_each(value: Value) -> bool:
+    """Whether a value has a row for each example, one after the other."""
+    if isinstance(value, Pending):
+        return not value.is_row
+    return value.form in ("tile", "column") and not value.transposed
+
+
 def lower_reshape(lowering: StepLowering, call: Call) -> Value:
     """Lower what changes neither the numbers nor their order."""
     source = lowering.value(call.arguments[0], call)
@@ -246,11 +266,11 @@ def lower_reshape(lowering: StepLowering, call: Call) -> Value:
     is_same = isinstance(source, Place) and (
         source.form == "number" or (source.form == "sum" and source.rows == 1)
     )
-    if not is_same and call.shape[:1] == (lowering.layout.batch,):
-        in_rows = isinstance(source, Pending) or (
-            source.form in ("tile", "column") and not source.transposed
-        )
-        is_same = in_rows and source.width == width_of(call)
+    if lowering.is_row(call):
+        is_row = source.is_row if isinstance(source, Pending) else source.form == "row"
+        is_same = is_same or (is_row and source.width == lowering.width(call))
+    elif not is_same and _is_one_for_each(source):
+        is_same = source.width == width_of(call)
     if is_same:
         return source
     raise lowering.no_kernel(call)

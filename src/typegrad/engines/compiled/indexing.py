@@ -80,22 +80,18 @@ def _lookup(lowering: StepLowering, call: Call, source: Any, index: Node) -> Val
     if not (isinstance(codes, Place) and codes.form == "codes" and isinstance(table, Place)):
         raise lowering.no_kernel(call)
     is_table = table.form in ("matrix", "row") and not table.transposed
-    if not is_table or len(source.shape) != 2:
+    memory = table.memory
+    if not is_table or len(source.shape) != 2 or not isinstance(memory, Operand):
         raise lowering.no_kernel(call)
     rows, width = source.shape
     out = lowering.new_place(codes.width * width)
-    inputs = (codes, replace(table, memory=_table_memory(table, width)))
+    # Of one column, its rows are floats that lie side by side.
+    inputs = (codes, replace(table, memory=replace(memory, stride=1) if width == 1 else memory))
     check = (id(index), rows)
     lowering.looked_up.add(check)
     numbers = (rows, codes.width, int(check in lowering.code_checks))
     lowering.emit(Step("lookup", (out,), inputs, width, numbers=numbers))
     return out
-
-
-def _table_memory(table: Place, width: int) -> Operand:
-    """Return a table's memory: of one column, its rows are floats that lie side by side."""
-    assert isinstance(table.memory, Operand)
-    return replace(table.memory, stride=1) if width == 1 else table.memory
 
 
 def lower_scattered_sum(lowering: StepLowering, call: Call) -> Value:

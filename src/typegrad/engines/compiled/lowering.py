@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 
 from typegrad.engines.compiled.branches import CodeCheck
 from typegrad.engines.compiled.chain import ChainBuilder
-from typegrad.engines.compiled.fusion import Pending, Value, make_group
+from typegrad.engines.compiled.fusion import Pending, Value, form_of, make_group
 from typegrad.engines.compiled.graph_facts import (
     NotNativeError,
     is_random,
@@ -23,10 +24,10 @@ from typegrad.engines.compiled.graph_facts import (
 from typegrad.engines.compiled.handlers import handler_for, lower_conversion, lower_mask
 from typegrad.engines.compiled.layout import PaddedParameters, padded
 from typegrad.engines.compiled.memory import Constants
-from typegrad.engines.compiled.program import ABSOLUTE, TILE_SPAN, Operand
+from typegrad.engines.compiled.program import ABSOLUTE, SCALARS, TILE_SPAN, Operand
 from typegrad.engines.compiled.schedule import Buffer, Place, Schedule, Step, Total
-from typegrad.tracing import Call, Graph, Leaf, Node
-from typegrad.types import Array
+from typegrad.tracing import Call, Graph, Leaf, Node, Scalar
+from typegrad.types import AnyArray, Array, Shape
 
 
 @dataclass
@@ -45,6 +46,13 @@ class LoweredStep:
         For each random mask, the path of its layer.
     multiply_adds
         Of one row, in matrix products.
+    takes_whole_batch
+        Whether examples have to do with each other, or layers with their number, so that a
+        batch must be one tile.
+    states
+        Arrays of layers that steps change, and where native code has them.
+    counts
+        Formulas of the number of examples; the steps' numbers have them after the update's.
     """
 
     schedule: Schedule
@@ -52,6 +60,9 @@ class LoweredStep:
     transposes: list[Step] = field(default_factory=list)
     masks: list[tuple[int, ...]] = field(default_factory=list)
     multiply_adds: int = 0
+    takes_whole_batch: bool = False
+    states: list[tuple[AnyArray, Array]] = field(default_factory=list)
+    counts: list[Scalar] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -73,6 +84,8 @@ class StepLayout:
         matrix as it is; of narrower ones there is a transposed copy.
     share
         Where 1 / rows lies, if that is the weight of each example.
+    first_count
+        How many numbers of each step come before the formulas of the number of examples.
     """
 
     batch: int
@@ -83,6 +96,7 @@ class StepLayout:
     dtype: np.dtype[Any]
     transposed_below: int
     share: Operand | None = None
+    first_count: int = 0
 
 
 class StepLowering:
@@ -114,6 +128,7 @@ class StepLowering:
         # What lookups are to ask of codes themselves, and of which codes they took how many rows.
         self.code_checks: Set[CodeCheck] = frozenset()
         self.looked_up: set[CodeCheck] = set()
+        self._states: dict[str, Place] = {}
         self._transposed: dict[int, Place] = {}
         self._packed: dict[Place, Place] = {}
 
@@ -146,6 +161,11 @@ class StepLowering:
             return place
         if leaf.kind == "state":
             return self._state(leaf)
+        if leaf.scalar is not None:
+            number_of_count = self.layout.first_count + len(self.result.counts)
+            self.result.counts.append(leaf.scalar)
+            self.result.takes_whole_batch = True
+            return Place("number", Operand(SCALARS, number_of_count * self.itemsize))
         number = known_number(leaf)
         if number is not None:
             return self.number(number)
@@ -154,6 +174,8 @@ class StepLowering:
         raise NotNativeError(f"a {leaf.kind} ({leaf.name})")
 
     def _state(self, leaf: Leaf) -> Place:
+        if leaf.name.removesuffix(".grad") not in self.layout.parameters:
+            return self._state_of_layer(leaf)
         if leaf.name not in self.layout.parameters:
             return Place("gradient", Operand(ABSOLUTE, 0))
         segment = self.layout.padded.segments[self.layout.parameters[leaf.name]]
@@ -162,6 +184,16 @@ class StepLowering:
             return Place("row", Operand(ABSOLUTE, address), segment.width)
         operand = Operand(ABSOLUTE, address, segment.stride)
         return Place("matrix", operand, segment.width, segment.rows)
+
+    def _state_of_layer(self, leaf: Leaf) -> Place:
+        """Return memory for what a layer keeps from step to step: a row."""
+        if leaf.array is None or leaf.dtype.kind != "f" or not self._is_one_row(leaf.shape):
+            raise NotNativeError(f"the layer's state {leaf.name} of {leaf.dtype} {leaf.shape}")
+        operand, memory = self.constants.room(1, leaf.array.size)
+        self.result.states.append((leaf.array, memory))
+        self.result.takes_whole_batch = True
+        self._states[leaf.name] = Place("row", replace(operand, stride=0), leaf.array.size)
+        return self._states[leaf.name]
 
     def _constant(self, array: Array) -> Place:
         # Whole numbers too, where a float can hold them: they are compared with floats.
@@ -177,30 +209,54 @@ class StepLowering:
         handler = handler_for(call)
         has_dtype = call.dtype in (self.layout.dtype, np.bool_) or handler is lower_mask
         has_dtype = has_dtype or (call.dtype == np.intp and handler is lower_conversion)
+        # Layers keep float64, which native code has in the network's dtype.
+        has_dtype = has_dtype or (call.dtype == np.float64 and self.is_row(call))
         if handler is None or not has_dtype:
             raise self.no_kernel(call)
         return handler(self, call)
 
     def elementwise(self, function: str, call: Call, arguments: tuple[Any, ...]) -> Value:
         """Note an element-wise call, to run when its result is needed."""
-        if call.shape[:1] != (self.layout.batch,):
-            raise self.no_kernel(call)
+        width = self.width(call)
         operands = [self._operand(argument, call) for argument in arguments]
-        return self.pend(call, function, width_of(call), *operands)
+        return self.pend(call, function, width, *operands)
 
     def pend(self, call: Call, function: str, width: int, *operands: Value) -> Pending:
         """Return a pending call on operands that were checked."""
-        ready = tuple(self._of_width(operand, width) for operand in operands)
-        return Pending(function, ready, width, id(call), self.readers.get(id(call), frozenset()))
+        is_row = self.is_row(call)
+        ready = tuple(self._for_chain(operand, width, is_row=is_row) for operand in operands)
+        readers = self.readers.get(id(call), frozenset())
+        return Pending(function, ready, width, id(call), readers, is_row)
+
+    def is_row(self, call: Call) -> bool:
+        """Whether a call's result is no array of examples."""
+        return call.shape[:1] != (self.layout.batch,)
+
+    def width(self, call: Call) -> int:
+        """Return how many floats an element-wise call has for each example, or in its one row."""
+        if not self.is_row(call):
+            return width_of(call)
+        if not self._is_one_row(call.shape):
+            raise self.no_kernel(call)
+        return math.prod(call.shape)
+
+    def _is_one_row(self, shape: Shape) -> bool:
+        return math.prod(shape[:-1]) == 1
+
+    def is_read_inside(self, call: Call) -> bool:
+        """Whether a sum over examples is more than a loss, or a parameter's gradient."""
+        return self.readers.get(id(call), frozenset()) != {0}
 
     def _operand(self, argument: Any, call: Call) -> Value:
         """Return an operand of an element-wise call, if it is broadcast in a way known here."""
-        value, width = self.value(argument, call), width_of(call)
+        value, width = self.value(argument, call), self.width(call)
         if isinstance(value, Place) and value.form == "number":
             return value
-        if isinstance(value, Place) and value.form == "row":
+        is_row = value.is_row if isinstance(value, Pending) else value.form == "row"
+        if is_row or self.is_row(call):
             # A row meets tiles along the last axis only.
-            fits = value.width == 1 or value.width == width == call.shape[-1]
+            has_width = value.width == 1 or (value.width,) == (width,) == call.shape[-1:]
+            fits = is_row and has_width
         else:
             # Columns stand beside rows: axes in another number would be other examples.
             in_rows = isinstance(value, Pending) or (
@@ -212,10 +268,12 @@ class StepLowering:
             raise self.no_kernel(call)
         return value
 
-    def _of_width(self, operand: Value, width: int) -> Value:
-        """Return an operand that a chain of this width can take."""
+    def _for_chain(self, operand: Value, width: int, *, is_row: bool) -> Value:
+        """Return an operand that a chain of this width, of one row or of all, can take."""
         if isinstance(operand, Pending):
-            return operand if operand.width == width else self.force(operand)
+            if operand.width == width and operand.is_row == is_row:
+                return operand
+            operand = self.force(operand)
         if width == 1 and operand.form == "column":
             return self.packed(operand)
         if operand.form == "row" and operand.width == 1:
@@ -235,17 +293,23 @@ class StepLowering:
 
     def _run(self, target: Pending) -> None:
         group = make_group([target, *self._companions(target)])
+        new = self.new_row if target.is_row else self.new_place
         for output in group.outputs:
-            output.place = self.new_place(output.width)
+            output.place = new(output.width)
         outputs = tuple(output.place for output in group.outputs if output.place is not None)
-        self._emit_chain(group.chain, outputs, group.inputs, target.width)
+        if target.is_row:
+            columns = padded(target.width, self.lanes)
+            self.emit(Step(group.chain, outputs, group.inputs, columns, rows=1))
+        else:
+            self._emit_chain(group.chain, outputs, group.inputs, target.width)
 
     def _companions(self, target: Pending) -> list[Pending]:
         """Return what else is pending in single columns: a chain costs more than its floats."""
-        if target.width > 1:
+        if target.width > 1 or target.is_row:
             return []
         waiting = [value for value in self.values.values() if isinstance(value, Pending)]
-        return [each for each in waiting if each.width == 1 and not each.has_run]
+        columns = [each for each in waiting if each.width == 1 and not each.is_row]
+        return [each for each in columns if not each.has_run]
 
     def _emit_chain(
         self, chain: Any, outputs: tuple[Place, ...], inputs: tuple[Place, ...], width: int
@@ -273,6 +337,10 @@ class StepLowering:
         """Return a new array of n rows."""
         stride = stride or (1 if width == 1 else padded(width, self.lanes))
         return Place("column" if width == 1 else "tile", Buffer(stride), width)
+
+    def new_row(self, width: int) -> Place:
+        """Return a new row, that stands beside all examples."""
+        return Place("row", Buffer(padded(width, self.lanes), is_row=True), width)
 
     def number(self, value: float) -> Place:
         """Return a constant."""
@@ -314,21 +382,51 @@ class StepLowering:
         for total, source in self.late_totals:
             column = self.packed(self.force(source))
             self.emit(Step("total", (total,), (column,), 1, accumulates=True))
-        loss = self.force(self.values[id(self.graph.outputs["loss"])])
+        loss = self._as_total(self.values[id(self.graph.outputs["loss"])])
         if not isinstance(loss.memory, Total):
             raise NotNativeError("a loss that is not a sum over examples")
         loss.memory.offsets.append(self.layout.padded.loss_start * self.itemsize)
         for leaf, node in self.graph.updates:
+            if leaf.name in self._states:
+                continue
             name = leaf.name.removesuffix(".grad")
-            if name == leaf.name or name not in self.layout.parameters:
-                raise NotNativeError(f"the layer's state {leaf.name}, which a step changes")
-            place = self.force(self.values[id(node)])
+            place = self._as_total(self.values[id(node)])
             segment = self.layout.padded.segments[self.layout.parameters[name]]
             has_shape = (place.rows, place.width) == (segment.rows, segment.width)
             is_turned = place.transposed and place.rows > 1
             if not isinstance(place.memory, Total) or not has_shape or is_turned:
                 raise NotNativeError(f"the gradient of {name}, which is not a sum over examples")
             place.memory.offsets.append(segment.padded_start * self.itemsize)
+        # Last, since other steps read the states as they were.
+        for leaf, node in self.graph.updates:
+            if leaf.name in self._states:
+                self._change_state(self._states[leaf.name], self.force(self.values[id(node)]))
+
+    def _as_total(self, value: Value) -> Place:
+        """Return a sum over examples, or what was made of one, among the chunk's sums."""
+        place = self.force(value)
+        if place.form != "row" or isinstance(place.memory, Operand):
+            return place
+        total = Place("sum", Total(padded(place.width, self.lanes)), place.width)
+        self._copy_row(place, total)
+        return total
+
+    def _change_state(self, state: Place, place: Place) -> None:
+        is_row = place.form in ("row", "number") and place.width in (1, state.width)
+        # Another state may have changed by then.
+        is_other = place in self._states.values() and place is not state
+        if not is_row or is_other:
+            raise NotNativeError(
+                "a layer's state that becomes something else than a row of numbers"
+            )
+        self._copy_row(place, state)
+
+    def _copy_row(self, source: Place, target: Place) -> None:
+        builder = ChainBuilder(form_of(source, target.width))
+        chain = builder.finish([builder.link("copy", 0)])
+        columns = padded(target.width, self.lanes)
+        accumulates = isinstance(target.memory, Total)
+        self.emit(Step(chain, (target,), (source,), columns, rows=1, accumulates=accumulates))
 
     # -- helpers --------------------------------------------------------------------
 

@@ -110,6 +110,8 @@ class NativeStep:
         The step's graph; see `StepLowering`.
     layout
         What it is lowered with.
+    rows
+        Of a step: of a tile, if that must have all of them.
     updates
         The optimizer's update, if it is native: of gradients that are read, and of outer products.
 
@@ -127,6 +129,7 @@ class NativeStep:
         self,
         graph: Graph,
         layout: StepLayout,
+        rows: int,
         updates: tuple[LoweredUpdate, LoweredUpdate] | None,
         library: Library,
     ) -> None:
@@ -137,6 +140,8 @@ class NativeStep:
         schedule = self.lowered.schedule
         row_bytes = schedule.lay_out(NARROW_TILE_ROWS, 0).used_bytes // NARROW_TILE_ROWS
         self.tile_rows = NARROW_TILE_ROWS if row_bytes <= NARROW_ROW else WIDE_TILE_ROWS
+        if self.lowered.takes_whole_batch:
+            self.tile_rows = padded(rows, layout.lanes)
         self._places: Layout = schedule.lay_out(self.tile_rows, RESERVED)
         self._one_tile_places = with_sums_last(schedule).lay_out(self.tile_rows, RESERVED)
         used_bytes = max(self._places.used_bytes, self._one_tile_places.used_bytes)
@@ -147,6 +152,16 @@ class NativeStep:
             self._addresses[chain] = address
         self._programs: tuple[tuple[Any, ...], Programs] | None = None
         self._shares: dict[tuple[int, bool], list[list[IntArray]]] = {}
+
+    def take_states(self) -> None:
+        """Take over the layers' states."""
+        for array, memory in self.lowered.states:
+            memory[0] = array.reshape(-1)
+
+    def give_states(self) -> None:
+        """Give them back."""
+        for array, memory in self.lowered.states:
+            array.reshape(-1)[...] = memory[0]
 
     def is_outdated(self) -> bool:
         """Whether a constant is not what it was, which became part of the programs."""

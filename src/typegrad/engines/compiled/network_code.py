@@ -17,6 +17,7 @@ from typegrad.engines.compiled.lowering import StepLayout
 from typegrad.engines.compiled.native import (
     FACTOR,
     SHARE,
+    WIDE_TILE_ROWS,
     NativeStep,
     Programs,
     TilePrograms,
@@ -112,6 +113,9 @@ class NetworkCode:
         Parameters, gradient and the optimizer's state, as native code has them.
     update_problem : str or None
         Why the update cannot be native, if it cannot.
+    takes_whole_batch : bool
+        Whether examples have to do with each other, or layers with their number. Then a step
+        cannot be taken in parts, and one of a single row may be something else.
     """
 
     def __init__(
@@ -145,13 +149,15 @@ class NetworkCode:
             else update_program(self._updates[0], library)
         )
         self._share = None if has_weights else Operand(WORKSPACE, SHARE)
-        self._steps: dict[int, NativeStep] = {}
+        self._steps: dict[tuple[int, int], NativeStep] = {}
         self._runner = Runner(library.worker)
         self._fixed: tuple[object, ...] = ()
         self._tile: TilePrograms | None = None
         self._workspaces = self._sums = aligned_zeros(0, self._dtype)
         self._partials = np.zeros(self._padded.blocks)
-        self._step_for(sys.maxsize)  # Says if it is not native.
+        self.takes_whole_batch = False
+        # Says if it is not native.
+        self.takes_whole_batch = self._step_for(sys.maxsize).lowered.takes_whole_batch
 
     def _lower_updates(
         self, optimizer: Optimizer | FullBatchOptimizer
@@ -190,7 +196,8 @@ class NetworkCode:
         transposed_below = next(
             (width for rows, width in TRANSPOSING if rows_per_step <= rows), sys.maxsize
         )
-        if transposed_below not in self._steps:
+        key = (transposed_below, rows_per_step if self.takes_whole_batch else 0)
+        if key not in self._steps:
             layout = StepLayout(
                 self._traced.batch,
                 self._parameters,
@@ -200,11 +207,12 @@ class NetworkCode:
                 self._dtype,
                 transposed_below,
                 self._share,
+                len(self._updates[0].scalars) if self._updates else 0,
             )
-            self._steps[transposed_below] = NativeStep(
-                self._traced.graph, layout, self._updates, self._library
+            self._steps[key] = NativeStep(
+                self._traced.graph, layout, rows_per_step, self._updates, self._library
             )
-        return self._steps[transposed_below]
+        return self._steps[key]
 
     def run(
         self,
@@ -219,8 +227,11 @@ class NetworkCode:
         step = self._step_for(steps.rows_per_step)
         work = self._work(step, steps.rows_per_step)
         threads = max(1, min(threads, work // WORK_PER_THREAD))
+        if self.takes_whole_batch:
+            threads = 1
         ending = self._ending(step, steps.rows_per_step) if with_update else NO_UPDATE
         kept = self._set_job(step, steps, losses, threads, ending)
+        step.take_states()
         at_a_time = max(1, WORK_PER_CALL // work)
         done, total = 0, len(steps.rates)
         failed = spoiled = False
@@ -228,7 +239,9 @@ class NetworkCode:
             taken, failed, spoiled = self._runner.run(done, min(done + at_a_time, total), threads)
             done += taken
         del kept
-        return Outcome(done, failed, spoiled)
+        if not failed:
+            step.give_states()
+        return Outcome(done, failed, spoiled or (failed and bool(step.lowered.states)))
 
     def _work(self, step: NativeStep, rows: int) -> int:
         """Estimate a step's cost, in multiply-adds."""
@@ -239,7 +252,7 @@ class NetworkCode:
         """Return how each step ends: by settings and rows, whatever the threads."""
         if self._settings.clip_norm is not None:
             return UPDATE_AFTER_CHECK
-        return UPDATE_IN_TILE if rows <= step.tile_rows else UPDATE_BY_BLOCKS
+        return UPDATE_IN_TILE if rows <= min(step.tile_rows, WIDE_TILE_ROWS) else UPDATE_BY_BLOCKS
 
     def _set_job(
         self, step: NativeStep, steps: Steps, losses: Vector, threads: int, ending: int
@@ -259,7 +272,7 @@ class NetworkCode:
         last_rows = len(steps.order) - (len(steps.rates) - 1) * steps.rows_per_step
         last_rows = min(last_rows, steps.rows_per_step)
         order = np.ascontiguousarray(steps.order, np.int64)
-        scalars = self._scalars(steps)
+        scalars = self._scalars(step, steps, last_rows)
         fields = {
             "order": order.ctypes.data,
             "total_rows": len(order),
@@ -309,7 +322,7 @@ class NetworkCode:
 
     def _chunk_count(self, step: NativeStep, rows: int, ending: int) -> int:
         """Return how many parts a batch is summed in: whatever the threads, so are the bits."""
-        if ending == UPDATE_IN_TILE:
+        if ending == UPDATE_IN_TILE or self.takes_whole_batch:
             return 1
         chunks = rows // ROWS_PER_CHUNK
         if step.lowered.multiply_adds >= HEAVY_ROW:
@@ -326,13 +339,17 @@ class NetworkCode:
         if len(self._sums) < sums:
             self._sums = aligned_zeros(sums, self._dtype)
 
-    def _scalars(self, steps: Steps) -> Any:
-        """Return the update's numbers, a row for each step."""
-        scalars = () if self._updates is None else self._updates[0].scalars
+    def _scalars(self, step: NativeStep, steps: Steps, last_rows: int) -> Any:
+        """Return the update's numbers and formulas of the number of rows, a row for each step."""
+        updating = () if self._updates is None else self._updates[0].scalars
+        scalars = (*updating, *step.lowered.counts)
         table = np.empty((len(steps.rates), max(len(scalars), 1)), self._dtype)
         numbers = np.arange(steps.first + 1.0, steps.first + 1.0 + len(steps.rates))
         # Scalars are formulas of operators alone, which take arrays as well.
         values: Any = {"learning_rate": steps.rates, "step": numbers}
+        if step.lowered.counts:
+            values["examples"] = np.full(len(steps.rates), float(steps.rows_per_step))
+            values["examples"][-1] = last_rows
         with np.errstate(all="ignore"):  # The step finds out what is not finite.
             for column, scalar in enumerate(scalars):
                 table[:, column] = scalar.evaluate(values)

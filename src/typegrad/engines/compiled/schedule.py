@@ -25,7 +25,7 @@ form        shape                 in memory
 tile        (n, w), w > 1         padded rows in the workspace
 column      (n,), (n, 1)          one float a row, in the workspace
 codes       (n,), (n, k)          as a tile or a column: floats that are rows' numbers
-row         (w,), (1, w)          a parameter or a constant of one row
+row         (w,), (1, w)          one row: a parameter, a constant, or in the workspace
 matrix      (k, m)                a parameter with padded rows
 number      (), or any            one float, for all there is
 sum         a parameter's, or ()  summed over examples, with the chunk's sums
@@ -38,10 +38,12 @@ gradient    a parameter's         the gradient before the step, which nothing ma
 class Buffer:
     """Rows of the workspace that hold one array, or several views of one.
 
-    `stride` is the number of floats from one row to the next.
+    `stride` is the number of floats from one row to the next. One row that stands beside all
+    others, such as their mean, has `is_row`.
     """
 
     stride: int
+    is_row: bool = False
 
 
 @dataclass(eq=False)
@@ -153,7 +155,7 @@ class Schedule:
         """
         last = {id(buffer): i for i, step in enumerate(self.steps) for buffer in step.buffers()}
         memory = TileMemory(tile_rows, self.itemsize, reserved)
-        offsets = {id(buffer): memory.take(buffer.stride) for buffer in self.filled}
+        offsets = {id(buffer): memory.take(buffer.stride, is_row=False) for buffer in self.filled}
         for index, step in enumerate(self.steps):
             ending = [
                 buffer
@@ -166,7 +168,7 @@ class Schedule:
                 _let_go(ending, offsets, memory)
             for buffer in step.buffers():
                 if id(buffer) not in offsets:
-                    offsets[id(buffer)] = memory.take(buffer.stride)
+                    offsets[id(buffer)] = memory.take(buffer.stride, is_row=buffer.is_row)
             if not in_place:
                 _let_go(ending, offsets, memory)
         return Layout(self, offsets, memory.used)
@@ -174,7 +176,7 @@ class Schedule:
 
 def _let_go(buffers: Sequence[Buffer], offsets: Mapping[int, int], memory: TileMemory) -> None:
     for buffer in buffers:
-        memory.give_back(buffer.stride, offsets[id(buffer)])
+        memory.give_back(buffer.stride, offsets[id(buffer)], is_row=buffer.is_row)
 
 
 @dataclass
@@ -219,7 +221,7 @@ class Layout:
             return memory
         if isinstance(memory, Buffer):
             start = self.offsets[id(memory)] + place.offset
-            return Operand(WORKSPACE, start, memory.stride)
+            return Operand(WORKSPACE, start, 0 if memory.is_row else memory.stride)
         (offset,) = memory.offsets
         return Operand(SUMS, offset, memory.stride)
 

@@ -11,9 +11,9 @@ import numpy as np
 
 from typegrad.engines.base import TrainingData
 from typegrad.engines.compiled.branches import split_branches
-from typegrad.engines.compiled.graph_facts import NotNativeError, name_of
+from typegrad.engines.compiled.graph_facts import NotNativeError, known_number, name_of
 from typegrad.engines.planned_step import StepTracer
-from typegrad.tracing import Call, Graph, Leaf, Node
+from typegrad.tracing import Call, Graph, Leaf, Node, Scalar
 from typegrad.tracing.graph import operands
 from typegrad.types import Shape
 
@@ -26,6 +26,15 @@ _TRIED = (5, 61, 1009)
 They lie apart for formulas that differ between few examples and many, and they are three since
 one may happen to be the length of a result.
 """
+
+_COUNTS: tuple[Callable[[Any], Any], ...] = (
+    lambda examples: examples,
+    lambda examples: examples - 1.0,
+    lambda examples: 1.0 / examples,
+    lambda examples: 1.0 / (examples - 1.0),
+    lambda examples: examples / (examples - 1.0),
+)
+"""Formulas of the number of examples that are known by their values."""
 
 _OF_SHAPES = frozenset({"reshape", "fill", "zero_gradient", "broadcast_to", "uniform"})
 """Functions whose integers are lengths of axes."""
@@ -69,7 +78,10 @@ def trace_step(network: NeuralNetwork, data: TrainingData, tracer: StepTracer) -
         )
         return tracer.trace(example, 1, True)
 
-    return _trace_for_any(network, (*data.inputs.shape[1:], *data.targets.shape[1:]), tracer, trace)
+    lengths = (*data.inputs.shape[1:], *data.targets.shape[1:])
+    clear = _trace_for_any(network, lengths, tracer, trace)
+    _find_counts(clear)
+    return _agreed(clear)
 
 
 def trace_forward(
@@ -86,13 +98,13 @@ def trace_forward(
     def trace(batch: int) -> Graph:
         return tracer.trace_forward(np.zeros((batch, *row), network.dtype), finish)
 
-    return _trace_for_any(network, row, tracer, trace)
+    return _agreed(_trace_for_any(network, row, tracer, trace))
 
 
 def _trace_for_any(
     network: NeuralNetwork, lengths: Shape, tracer: StepTracer, trace: Callable[[int], Graph]
-) -> TracedStep:
-    """Trace with several numbers of examples, and see that nothing depends on them."""
+) -> list[TracedStep]:
+    """Trace with several numbers of examples."""
     traced = []
     for batch in _unused_lengths(network, lengths):
         graph = trace(batch)
@@ -104,6 +116,11 @@ def _trace_for_any(
     clear = [step for step in traced if _is_clear(step)]
     if len(clear) < 2:
         raise NotNativeError("arrays whose columns are examples")
+    return clear
+
+
+def _agreed(clear: list[TracedStep]) -> TracedStep:
+    """Return one of them, as nothing depends on the number of examples."""
     for other in clear[1:]:
         difference = _first_difference(clear[0], other)
         if difference is not None:
@@ -127,6 +144,35 @@ def _is_clear(step: TracedStep) -> bool:
         for node in nodes
         if not (isinstance(node, Call) and name_of(node) in _TURNED)
     )
+
+
+def _find_counts(traced: list[TracedStep]) -> None:
+    """Put formulas of the number of examples where numbers differ that follow one of them."""
+    if len({len(step.graph.calls) for step in traced}) > 1:
+        return
+    for twins in zip(*(step.graph.calls for step in traced), strict=True):
+        if name_of(twins[0]) in _OF_SHAPES or len({len(call.arguments) for call in twins}) > 1:
+            continue
+        for place in range(len(twins[0].arguments)):
+            numbers = [known_number(call.arguments[place]) for call in twins]
+            formula = _formula_of(numbers, [step.batch for step in traced])
+            if formula is None:
+                continue
+            count: Any = formula(Scalar.named("examples", traced[0].batch))
+            for call in twins:
+                leaf = Leaf((), call.dtype, (), "scalar", str(count), scalar=count)
+                arguments = call.arguments
+                call.arguments = (*arguments[:place], leaf, *arguments[place + 1 :])
+
+
+def _formula_of(numbers: list[float | None], counts: list[int]) -> Callable[[Any], Any] | None:
+    """Return the formula that gives these numbers, which differ, for these numbers of examples."""
+    if None in numbers or len(set(numbers)) == 1:
+        return None
+    for formula in _COUNTS:
+        if [formula(count) for count in counts] == numbers:
+            return formula
+    return None
 
 
 def _first_difference(one: TracedStep, other: TracedStep) -> str | None:

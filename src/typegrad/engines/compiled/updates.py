@@ -177,10 +177,10 @@ def _clip(builder: ChainBuilder, gradient: int, factor: int, clipping: Clipping)
 
 
 def _link(builder: ChainBuilder, call: Call, terms: dict[int, Term]) -> Term:
-    function = elementwise_function(call)
-    if function is None:
+    found = elementwise_function(call)
+    if found is None:
         raise NotNativeError(f"{name_of(call)} in the update")
-    arguments = call.arguments[:1] if name_of(call) == "power" else call.arguments
+    function, arguments = found
     return builder.link(function, *[_term(argument, terms) for argument in arguments])
 
 

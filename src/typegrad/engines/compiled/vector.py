@@ -140,6 +140,22 @@ class Vectors:
         """A * b + c: rounded once, where the processor has an instruction for that."""
         return self._intrinsic("fmuladd", a, b, c)
 
+    def fused(self, a: Value, b: Value, c: Value) -> Value:
+        """A * b + c, rounded once on every processor: slow where it has no instruction for that."""
+        return self._intrinsic("fma", a, b, c)
+
+    def by_c_library(self, name: str, *operands: Value) -> Value:
+        """Let the C library compute one element after the other."""
+        builder, element = self.builder, self.element
+        symbol = name if self.bits == 64 else f"{name}f"
+        function = declare(self.code.module, symbol, element, [element] * len(operands))
+        result: Value = self.constant(0.0)
+        for number in range(self.lanes):
+            lane = llvm.I32(number)
+            arguments = [builder.extract_element(operand, lane) for operand in operands]
+            result = builder.insert_element(result, builder.call(function, arguments), lane)
+        return result
+
     def negative(self, a: Value) -> Value:
         return self.builder.fneg(a)
 
@@ -163,6 +179,12 @@ class Vectors:
 
     def is_nan(self, a: Value) -> Value:
         return self.builder.fcmp_unordered("uno", a, a)
+
+    def holds_everywhere(self, condition: Value) -> Value:
+        """Whether all of a vector of booleans are true."""
+        whole = llvm.ir.IntType(self.lanes)
+        together = self.builder.bitcast(condition, whole)
+        return self.builder.icmp_unsigned("==", together, whole(2**self.lanes - 1))
 
     def select(self, condition: Value, a: Value, b: Value) -> Value:
         return self.builder.select(condition, a, b)

@@ -1,4 +1,4 @@
-"""exp, log, tanh and their kin on vectors, by argument reduction and polynomials.
+"""exp, log, tanh, sin and their kin on vectors, by argument reduction and polynomials.
 
 In float32, tanh is one rational function.
 
@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from typegrad.engines.compiled import llvm
 from typegrad.engines.compiled.code import Value
 from typegrad.engines.compiled.vector import Vectors
 
@@ -46,6 +47,14 @@ _TANH_OF_32 = (
     (5.07624307e-8, 3.158911984e-5, 4.0085114960e-3, 0.13785365961, 1.0),
     (7.374477e-10, 1.617489976e-6, 4.2074121638e-4, 2.7737521191e-2, 0.4711869836507, 1.0),
 )
+# pi / 2 in three parts, each the nearest number to what is left. Some 10^4 times the first are
+# taken off without an error, since what remains has few digits.
+_HALF_PI_PARTS = {
+    32: (1.5707963705062866, -4.371138828673793e-08, -1.7151245100058819e-15),
+    64: (1.5707963267948966, 6.123233995736766e-17, -1.4973849048591698e-33),
+}
+_SINE_RANGE = {32: 2.0**15, 64: 2.0**20}
+_SINE_DEGREE = {32: 9, 64: 17}
 _SMALLEST_NORMAL = {32: 2.0**-126, 64: 2.0**-1022}
 
 
@@ -116,6 +125,48 @@ def tanh(v: Vectors, x: Value) -> Value:
     size = v.select(v.compare(">", size, bound), bound, size)
     t = expm1(v, v.add(size, size))
     return v.copysign(v.divide(t, v.add(t, v.constant(2.0))), x)
+
+
+def sin(v: Vectors, x: Value) -> Value:
+    """Sine."""
+    return _of_quarter_turns(v, x, "sin", 0)
+
+
+def cos(v: Vectors, x: Value) -> Value:
+    """Cosine: the sine of a quarter turn more."""
+    return _of_quarter_turns(v, x, "cos", 1)
+
+
+def _of_quarter_turns(v: Vectors, x: Value, name: str, more: int) -> Value:
+    """Sine of x and some quarter turns more; the C library computes it of large numbers."""
+    result = v.variable(x)
+    is_small = v.holds_everywhere(v.compare("<=", v.absolute(x), v.constant(_SINE_RANGE[v.bits])))
+    with v.builder.if_else(is_small) as (then, otherwise):
+        with then:
+            result.set(_sine(v, x, more))
+        with otherwise:
+            result.set(v.by_c_library(name, x))
+    return result.get()
+
+
+def _sine(v: Vectors, x: Value, more: int) -> Value:
+    b = v.builder
+    whole, quarters = v.round_to_integer(v.multiply(x, v.constant(2.0 / math.pi)))
+    r = x
+    for part in _HALF_PI_PARTS[v.bits]:
+        r = v.fused(whole, v.constant(-part), r)
+    square, degree = v.multiply(r, r), _SINE_DEGREE[v.bits]
+    odd = [(-1.0) ** (k // 2) / math.factorial(k) for k in range(degree, 2, -2)]
+    even = [(-1.0) ** (k // 2) / math.factorial(k) for k in range(degree + 1, 3, -2)]
+    sine = v.fma(v.multiply(r, square), v.horner(square, tuple(odd)), r)
+    start = v.fma(square, v.constant(-0.5), v.constant(1.0))
+    cosine = v.fma(v.multiply(square, square), v.horner(square, tuple(even)), start)
+    quarters = b.add(quarters, v.integer_constant(more))
+    is_odd = b.trunc(quarters, llvm.ir.VectorType(llvm.ir.IntType(1), v.lanes))
+    value = v.select(is_odd, cosine, sine)
+    # The second bit of the number of quarter turns is the sign.
+    sign = b.shl(b.and_(quarters, v.integer_constant(2)), v.integer_constant(v.bits - 2))
+    return v.from_bits(b.xor(v.to_bits(value), sign))
 
 
 def _short_tanh(v: Vectors, x: Value) -> Value:
