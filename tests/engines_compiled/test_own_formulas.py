@@ -11,6 +11,7 @@ import pytest
 
 import typegrad as tg
 from typegrad.engines import CompiledEngine, EagerEngine, StepSettings
+from typegrad.engines.compiled import network_code
 from typegrad.types import Array
 
 from .training import Case, assert_close, assert_same_bits, data_for, train
@@ -120,7 +121,7 @@ OF_EXAMPLES: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
         lambda x: 0.1 * x * np.sum(x[:, 1:2], axis=0) + np.mean(x[:, 0]) * np.float32(0.5), ones,
     ),
     "a sum for each of several uses": (
-        lambda x: x - np.sum(np.exp(0.1 * x), axis=0) * 0.01 + np.sum(x, axis=0) * x * 0.01, ones,
+        lambda x: x - np.mean(np.exp(0.1 * x), axis=0) + np.sum(x, axis=0) * x * 0.001, ones,
     ),
     "their number": (lambda x: x / len(x) + np.tanh(x * (len(x) - 1.0)), ones),
     "the number of others": (
@@ -134,7 +135,12 @@ OF_EXAMPLES: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
 @pytest.mark.parametrize("rows", [2, 19, 150])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("name", OF_EXAMPLES)
-def test_of_all_examples(name: str, dtype: str, rows: int, clip_norm: float | None) -> None:
+def test_of_all_examples(
+    name: str, dtype: str, rows: int, clip_norm: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The largest batch has three tiles, a chunk and perhaps a thread each."""
+    monkeypatch.setattr(network_code, "WORK_PER_THREAD", 1)
+    monkeypatch.setattr(network_code, "ROWS_PER_CHUNK", 8)
     operation = Formula(*OF_EXAMPLES[name])
     case = replace(case_of(operation), settings=StepSettings(clip_norm=clip_norm))
     # The last step has one row.
@@ -176,21 +182,56 @@ class Drift(tg.Layer):
         return output_grad
 
 
+class Gain(tg.ParameterOperation[Array]):
+    """Multiplies columns by a parameter."""
+
+    def output(self, x: Array, factor: Array) -> Array:
+        return x * factor
+
+    def input_grad(self, output_grad: Array, x: Array, y: Array, factor: Array) -> Array:
+        return output_grad * factor
+
+    def parameter_grads(
+        self, output_grad: Array, x: Array, y: Array, factor: Array
+    ) -> tuple[Array]:
+        return (np.sum(output_grad * x, axis=0),)
+
+
+class GainTwice(tg.Layer):
+    """The same gains, used twice: their gradient is a sum of two sums over the examples."""
+
+    def __init__(self) -> None:
+        self.in_features = self.out_features = 4
+        gain = tg.Parameter((4,), tg.initializers.Constant(0.5))
+        self.operations = (Gain(gain), tg.Tanh(), Gain(gain))
+
+
 MIXING = {
     "loss": Case(loss=RelativeLoss),
     "state": Case(lambda: [Drift(), tg.Dense(4, 2)]),
+    "gains": Case(lambda: [GainTwice(), tg.Dense(4, 2)]),
+    "gains, clip norm": Case(
+        lambda: [GainTwice(), tg.Dense(4, 2)], settings=StepSettings(clip_norm=0.1)
+    ),
     "state twice": Case(lambda: [Drift(), tg.Dense(4, 4, "tanh"), Drift(), tg.Dense(4, 2)]),
 }
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("name", MIXING)
-def test_of_losses_and_states(name: str, dtype: str) -> None:
+@pytest.mark.parametrize("rows", [20, 150])
+def test_of_losses_gradients_and_states(
+    name: str, dtype: str, rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(network_code, "WORK_PER_THREAD", 1)
+    monkeypatch.setattr(network_code, "ROWS_PER_CHUNK", 8)
     case = MIXING[name]
-    data = data_for(case, 40, dtype)
-    eager, compiled = (train(case, kind, data, 20) for kind in (EagerEngine, CompiledEngine))
-    assert compiled.notes == []
-    assert_close(compiled, eager)
+    data = data_for(case, 2 * rows, dtype)
+    eager = train(case, EagerEngine, data, rows)
+    one, two = (train(case, CompiledEngine, data, rows, threads=n) for n in (1, 2))
+    assert one.notes == []
+    assert_close(one, eager)
+    assert_same_bits(one, two)
 
 
 REFUSED: dict[str, tuple[Callable[[Any], Any], str]] = {

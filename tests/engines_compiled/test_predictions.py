@@ -150,16 +150,27 @@ def test_what_is_refused() -> None:
         tg.CompiledPredictor(unfitted)
 
 
-class Sine(tg.ElementwiseOperation):
+class Sorted(tg.ElementwiseOperation):
     def output(self, x: Array) -> Array:
-        return np.sin(x)
+        return np.sort(x, axis=1)
 
     def input_grad(self, output_grad: Array, x: Array, y: Array) -> Array:
-        return output_grad * np.cos(x)
+        return output_grad
 
 
-def test_what_has_no_native_code(caplog: pytest.LogCaptureFixture) -> None:
-    network = plain(tg.Dense(4, 5), tg.Activation(Sine()), tg.Dense(5, 1))
+class Centred(Sorted):
+    """What becomes of a row depends on those beside it."""
+
+    def output(self, x: Array) -> Array:
+        result: Array = x - np.sum(x, axis=0)
+        return result
+
+
+@pytest.mark.parametrize("operation", [Sorted, Centred])
+def test_what_has_no_native_code(
+    operation: type[tg.ElementwiseOperation], caplog: pytest.LogCaptureFixture
+) -> None:
+    network = plain(tg.Dense(4, 5), tg.Activation(operation()), tg.Dense(5, 1))
     with pytest.raises(StateError, match=r"^CompiledPredictor: there is no native code for "):
         tg.CompiledPredictor(network)
     x = np.ones((3, 4))

@@ -241,12 +241,13 @@ def _sum_over_examples(lowering: StepLowering, source: Value) -> Place:
 
 
 def _row_of_sums(lowering: StepLowering, source: Value) -> Place:
-    """Sum over all examples of a batch, for what they have to do with."""
-    row = lowering.new_row(source.width)
+    """Sum over all examples of a batch, for what they have to do with: each tile's, then these."""
     place = lowering.packed(lowering.force(source))
-    kernel = "total" if source.width == 1 else "column_sums"
     columns = padded(source.width, lowering.lanes)
-    lowering.emit(Step(kernel, (row,), (place,), columns, start=lowering.zeros))
+    kernel = "total" if source.width == 1 else "column_sums"
+    part, row = lowering.new_place(columns), lowering.new_row(source.width)
+    lowering.emit(Step(kernel, (part,), (place,), columns, start=lowering.zeros))
+    lowering.emit_joint(Step("column_sums", (row,), (part,), columns, start=lowering.zeros))
     lowering.result.takes_whole_batch = True
     return row
 

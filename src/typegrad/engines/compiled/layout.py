@@ -205,18 +205,18 @@ class TileMemory:
         self.rows = rows
         self.itemsize = itemsize
         self.used = reserved
-        self._free: dict[tuple[int, bool], list[int]] = {}
+        self._free: dict[int, list[int]] = {}
 
-    def take(self, stride: int, *, is_row: bool) -> int:
-        """Return the offset, in bytes, of a place for rows of so many floats, or for one row."""
-        free = self._free.get((stride, is_row))
+    def take(self, stride: int) -> int:
+        """Return the offset, in bytes, of a place for rows of so many floats."""
+        free = self._free.get(stride)
         if free:
             return free.pop()
         offset = self.used
-        size = (1 if is_row else self.rows) * stride * self.itemsize
+        size = self.rows * stride * self.itemsize
         self.used += -(-size // ALIGNMENT) * ALIGNMENT + APART
         return offset
 
-    def give_back(self, stride: int, offset: int, *, is_row: bool) -> None:
+    def give_back(self, stride: int, offset: int) -> None:
         """Let a place be taken again."""
-        self._free.setdefault((stride, is_row), []).append(offset)
+        self._free.setdefault(stride, []).append(offset)

@@ -47,8 +47,7 @@ class LoweredStep:
     multiply_adds
         Of one row, in matrix products.
     takes_whole_batch
-        Whether examples have to do with each other, or layers with their number, so that a
-        batch must be one tile.
+        Whether examples have to do with each other, or layers with their number.
     states
         Arrays of layers that steps change, and where native code has them.
     counts
@@ -129,6 +128,8 @@ class StepLowering:
         self.code_checks: Set[CodeCheck] = frozenset()
         self.looked_up: set[CodeCheck] = set()
         self._states: dict[str, Place] = {}
+        # From which phase on buffers and rows can be read; others can be at any time.
+        self._ready: dict[Operand | Buffer | Total, int] = {}
         self._transposed: dict[int, Place] = {}
         self._packed: dict[Place, Place] = {}
 
@@ -299,7 +300,7 @@ class StepLowering:
         outputs = tuple(output.place for output in group.outputs if output.place is not None)
         if target.is_row:
             columns = padded(target.width, self.lanes)
-            self.emit(Step(group.chain, outputs, group.inputs, columns, rows=1))
+            self.emit_joint(Step(group.chain, outputs, group.inputs, columns, rows=1))
         else:
             self._emit_chain(group.chain, outputs, group.inputs, target.width)
 
@@ -330,7 +331,19 @@ class StepLowering:
     # -- memory ---------------------------------------------------------------------
 
     def emit(self, step: Step) -> None:
-        """Add a step."""
+        """Add a step of each tile."""
+        step.phase = max([self._ready.get(place.memory, 0) for place in step.inputs], default=0)
+        self._ready.update((place.memory, step.phase) for place in step.outputs)
+        self.schedule.steps.append(step)
+
+    def emit_joint(self, step: Step) -> None:
+        """Add a step of the batch, which reads rows, and of each tile a buffer's first row."""
+        step.is_joint = True
+        for place in step.inputs:
+            # What tiles have made in a phase is read after it.
+            after = 1 if isinstance(place.memory, Buffer) else 0
+            step.phase = max(step.phase, self._ready.get(place.memory, 0) + after)
+        self._ready.update((place.memory, step.phase) for place in step.outputs)
         self.schedule.steps.append(step)
 
     def new_place(self, width: int, stride: int | None = None) -> Place:
@@ -340,7 +353,8 @@ class StepLowering:
 
     def new_row(self, width: int) -> Place:
         """Return a new row, that stands beside all examples."""
-        return Place("row", Buffer(padded(width, self.lanes), is_row=True), width)
+        operand, _ = self.constants.room(1, width)
+        return Place("row", replace(operand, stride=0), width)
 
     def number(self, value: float) -> Place:
         """Return a constant."""
@@ -397,15 +411,22 @@ class StepLowering:
             if not isinstance(place.memory, Total) or not has_shape or is_turned:
                 raise NotNativeError(f"the gradient of {name}, which is not a sum over examples")
             place.memory.offsets.append(segment.padded_start * self.itemsize)
+        changes = [
+            (self._states[leaf.name], self.force(self.values[id(node)]))
+            for leaf, node in self.graph.updates
+            if leaf.name in self._states
+        ]
         # Last, since other steps read the states as they were.
-        for leaf, node in self.graph.updates:
-            if leaf.name in self._states:
-                self._change_state(self._states[leaf.name], self.force(self.values[id(node)]))
+        phases = self.schedule.phases
+        for state, place in changes:
+            self._change_state(state, place)
+            self.schedule.steps[-1].phase = phases
+        self.schedule.steps.sort(key=lambda step: (step.phase, not step.is_joint))
 
     def _as_total(self, value: Value) -> Place:
         """Return a sum over examples, or what was made of one, among the chunk's sums."""
         place = self.force(value)
-        if place.form != "row" or isinstance(place.memory, Operand):
+        if place.form != "row" or place.memory not in self._ready:
             return place
         total = Place("sum", Total(padded(place.width, self.lanes)), place.width)
         self._copy_row(place, total)
@@ -425,8 +446,7 @@ class StepLowering:
         builder = ChainBuilder(form_of(source, target.width))
         chain = builder.finish([builder.link("copy", 0)])
         columns = padded(target.width, self.lanes)
-        accumulates = isinstance(target.memory, Total)
-        self.emit(Step(chain, (target,), (source,), columns, rows=1, accumulates=accumulates))
+        self.emit_joint(Step(chain, (target,), (source,), columns, rows=1))
 
     # -- helpers --------------------------------------------------------------------
 

@@ -64,19 +64,22 @@ class Programs:
     ----------
     step
         Before the first tile of a step.
-    first, following
-        For a chunk's first tile, and for those after it.
+    phases
+        Of each phase, what comes before it, and what a chunk's first tile and those after it
+        do; and what comes after the last.
     chunk
-        After a chunk's last tile.
+        After a chunk's last tile, in the last phase.
     sources
         The data.
+    table
+        Start and end of each of a phase's programs.
     """
 
     step: IntArray
-    first: IntArray
-    following: IntArray
+    phases: Sequence[Sequence[IntArray]]
     chunk: IntArray
     sources: Mapping[str, Any]
+    table: IntArray
 
 
 class TilePrograms:
@@ -110,8 +113,6 @@ class NativeStep:
         The step's graph; see `StepLowering`.
     layout
         What it is lowered with.
-    rows
-        Of a step: of a tile, if that must have all of them.
     updates
         The optimizer's update, if it is native: of gradients that are read, and of outer products.
 
@@ -129,7 +130,6 @@ class NativeStep:
         self,
         graph: Graph,
         layout: StepLayout,
-        rows: int,
         updates: tuple[LoweredUpdate, LoweredUpdate] | None,
         library: Library,
     ) -> None:
@@ -140,8 +140,6 @@ class NativeStep:
         schedule = self.lowered.schedule
         row_bytes = schedule.lay_out(NARROW_TILE_ROWS, 0).used_bytes // NARROW_TILE_ROWS
         self.tile_rows = NARROW_TILE_ROWS if row_bytes <= NARROW_ROW else WIDE_TILE_ROWS
-        if self.lowered.takes_whole_batch:
-            self.tile_rows = padded(rows, layout.lanes)
         self._places: Layout = schedule.lay_out(self.tile_rows, RESERVED)
         self._one_tile_places = with_sums_last(schedule).lay_out(self.tile_rows, RESERVED)
         used_bytes = max(self._places.used_bytes, self._one_tile_places.used_bytes)
@@ -185,13 +183,32 @@ class NativeStep:
             if (array := arrays[name]) is not None
         }
         gathering = self._gathering(self._places, sources)
-        first, following = (
-            encode([*gathering, *self._places.instructions(self._addresses, first_tile=is_first)])
-            for is_first in (True, False)
-        )
+        phases = []
+        for phase in range(self.lowered.schedule.phases + 1):
+            before = gathering if phase == 0 else []
+            tiles = [[*before, *self._of_tile(phase, is_first)] for is_first in (True, False)]
+            phases.append([encode(each) for each in (self._joint(phase), *tiles)])
+        table = np.array([[span(program) for program in programs] for programs in phases])
         return Programs(
-            encode(self._transposes()), first, following, encode(self._zero_ends()), sources
+            encode(self._transposes()), phases, encode(self._zero_ends()), sources, table
         )
+
+    def _of_tile(self, phase: int, is_first: bool) -> list[Instruction]:
+        return self._places.instructions(self._addresses, first_tile=is_first, phase=phase)
+
+    def _joint(self, phase: int) -> list[Instruction]:
+        """Return what comes before a phase; what it reads of tiles lies in their workspaces."""
+        stride = self.workspace_bytes // self._layout.dtype.itemsize
+
+        def of_tiles(operand: Operand) -> Operand:
+            return replace(operand, stride=stride) if operand.space == WORKSPACE else operand
+
+        return [
+            instruction.with_operands(of_tiles)
+            for instruction in self._places.instructions(
+                self._addresses, first_tile=True, phase=phase, is_joint=True
+            )
+        ]
 
     def tile_programs(self, programs: Programs, rows: int, threads: int) -> TilePrograms:
         """Return the programs for steps of one tile of so many rows."""

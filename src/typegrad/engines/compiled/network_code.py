@@ -17,7 +17,6 @@ from typegrad.engines.compiled.lowering import StepLayout
 from typegrad.engines.compiled.native import (
     FACTOR,
     SHARE,
-    WIDE_TILE_ROWS,
     NativeStep,
     Programs,
     TilePrograms,
@@ -149,13 +148,12 @@ class NetworkCode:
             else update_program(self._updates[0], library)
         )
         self._share = None if has_weights else Operand(WORKSPACE, SHARE)
-        self._steps: dict[tuple[int, int], NativeStep] = {}
+        self._steps: dict[int, NativeStep] = {}
         self._runner = Runner(library.worker)
         self._fixed: tuple[object, ...] = ()
         self._tile: TilePrograms | None = None
         self._workspaces = self._sums = aligned_zeros(0, self._dtype)
         self._partials = np.zeros(self._padded.blocks)
-        self.takes_whole_batch = False
         # Says if it is not native.
         self.takes_whole_batch = self._step_for(sys.maxsize).lowered.takes_whole_batch
 
@@ -196,8 +194,7 @@ class NetworkCode:
         transposed_below = next(
             (width for rows, width in TRANSPOSING if rows_per_step <= rows), sys.maxsize
         )
-        key = (transposed_below, rows_per_step if self.takes_whole_batch else 0)
-        if key not in self._steps:
+        if transposed_below not in self._steps:
             layout = StepLayout(
                 self._traced.batch,
                 self._parameters,
@@ -209,10 +206,10 @@ class NetworkCode:
                 self._share,
                 len(self._updates[0].scalars) if self._updates else 0,
             )
-            self._steps[key] = NativeStep(
-                self._traced.graph, layout, rows_per_step, self._updates, self._library
+            self._steps[transposed_below] = NativeStep(
+                self._traced.graph, layout, self._updates, self._library
             )
-        return self._steps[key]
+        return self._steps[transposed_below]
 
     def run(
         self,
@@ -227,8 +224,6 @@ class NetworkCode:
         step = self._step_for(steps.rows_per_step)
         work = self._work(step, steps.rows_per_step)
         threads = max(1, min(threads, work // WORK_PER_THREAD))
-        if self.takes_whole_batch:
-            threads = 1
         ending = self._ending(step, steps.rows_per_step) if with_update else NO_UPDATE
         kept = self._set_job(step, steps, losses, threads, ending)
         step.take_states()
@@ -252,7 +247,8 @@ class NetworkCode:
         """Return how each step ends: by settings and rows, whatever the threads."""
         if self._settings.clip_norm is not None:
             return UPDATE_AFTER_CHECK
-        return UPDATE_IN_TILE if rows <= min(step.tile_rows, WIDE_TILE_ROWS) else UPDATE_BY_BLOCKS
+        is_tile = rows <= step.tile_rows and not self.takes_whole_batch
+        return UPDATE_IN_TILE if is_tile else UPDATE_BY_BLOCKS
 
     def _set_job(
         self, step: NativeStep, steps: Steps, losses: Vector, threads: int, ending: int
@@ -262,7 +258,8 @@ class NetworkCode:
         fixed = (step, programs, steps.rows_per_step, threads, ending)
         if self._fixed != fixed:
             chunks = self._chunk_count(step, steps.rows_per_step, ending)
-            self._reserve(step, chunks, threads)
+            tiles = -(-steps.rows_per_step // step.tile_rows) if self.takes_whole_batch else 0
+            self._reserve(step, chunks, max(threads, tiles))
             self._runner.set(self._fixed_fields(step, programs, steps.rows_per_step, ending))
             if ending == UPDATE_IN_TILE:
                 self._tile = step.tile_programs(programs, steps.rows_per_step, threads)
@@ -302,6 +299,9 @@ class NetworkCode:
             "chunks": self._chunk_count(step, rows_per_step, ending),
             "workspaces": self._workspaces.ctypes.data,
             "workspace_bytes": step.workspace_bytes,
+            "tile_bytes": step.workspace_bytes if self.takes_whole_batch else 0,
+            "phases": len(programs.phases) - 1,
+            "phase_programs": programs.table.ctypes.data,
             "sums": self._sums.ctypes.data,
             "gradient": self.vectors.grads.ctypes.data,
             "sum_bytes": self._padded.size * itemsize,
@@ -314,25 +314,26 @@ class NetworkCode:
             "clip_norm": double_bits(self._settings.clip_norm or np.inf),
         }
         for name, program in (
-            ("step", programs.step), ("first", programs.first), ("next", programs.following),
-            ("chunk", programs.chunk), ("update", self._update_program),
+            ("step", programs.step), ("chunk", programs.chunk), ("update", self._update_program),
         ):  # fmt: skip
             fields[f"{name}_program"], fields[f"{name}_end"] = span(program)
         return fields
 
     def _chunk_count(self, step: NativeStep, rows: int, ending: int) -> int:
         """Return how many parts a batch is summed in: whatever the threads, so are the bits."""
-        if ending == UPDATE_IN_TILE or self.takes_whole_batch:
+        if ending == UPDATE_IN_TILE:
             return 1
         chunks = rows // ROWS_PER_CHUNK
         if step.lowered.multiply_adds >= HEAVY_ROW:
             chunks = max(chunks, min(rows // ROWS_PER_SMALL_CHUNK, MOST_SMALL_CHUNKS))
+        if self.takes_whole_batch:  # A chunk has whole tiles.
+            chunks = min(chunks, -(-rows // step.tile_rows))
         fitting = CHUNK_BYTES // (self._padded.size * self._dtype.itemsize)
         return max(1, min(chunks, MOST_CHUNKS, max(fitting, MOST_SMALL_CHUNKS)))
 
-    def _reserve(self, step: NativeStep, chunks: int, threads: int) -> None:
-        """Have memory for threads and chunks."""
-        workspace = threads * step.workspace_bytes // self._dtype.itemsize
+    def _reserve(self, step: NativeStep, chunks: int, workspaces: int) -> None:
+        """Have memory for threads, or for all tiles, and for chunks."""
+        workspace = workspaces * step.workspace_bytes // self._dtype.itemsize
         if len(self._workspaces) < workspace:
             self._workspaces = aligned_zeros(workspace, self._dtype)
         sums = (chunks - 1) * self._padded.size

@@ -25,7 +25,7 @@ form        shape                 in memory
 tile        (n, w), w > 1         padded rows in the workspace
 column      (n,), (n, 1)          one float a row, in the workspace
 codes       (n,), (n, k)          as a tile or a column: floats that are rows' numbers
-row         (w,), (1, w)          one row: a parameter, a constant, or in the workspace
+row         (w,), (1, w)          one row: a parameter, a constant, a mean over examples
 matrix      (k, m)                a parameter with padded rows
 number      (), or any            one float, for all there is
 sum         a parameter's, or ()  summed over examples, with the chunk's sums
@@ -38,12 +38,10 @@ gradient    a parameter's         the gradient before the step, which nothing ma
 class Buffer:
     """Rows of the workspace that hold one array, or several views of one.
 
-    `stride` is the number of floats from one row to the next. One row that stands beside all
-    others, such as their mean, has `is_row`.
+    `stride` is the number of floats from one row to the next.
     """
 
     stride: int
-    is_row: bool = False
 
 
 @dataclass(eq=False)
@@ -101,6 +99,11 @@ class Step:
         Operand after those: what its sums begin with.
     accumulates
         Whether they begin with the output itself, except in a chunk's first tile.
+    is_joint
+        Whether it is taken once for the batch, and not for each tile.
+    phase
+        Before a phase come the joint steps that have its number, and need what all tiles have
+        done in the phases before it.
     """
 
     kernel: str | Chain
@@ -111,6 +114,8 @@ class Step:
     numbers: tuple[int, ...] = ()
     start: Operand | None = None
     accumulates: bool = False
+    is_joint: bool = False
+    phase: int = 0
 
     def buffers(self) -> list[Buffer]:
         """Return the buffers that it reads or writes."""
@@ -139,6 +144,11 @@ class Schedule:
     steps: list[Step] = field(default_factory=list)
     filled: list[Buffer] = field(default_factory=list)
 
+    @property
+    def phases(self) -> int:
+        """How often all tiles must be done before one of them goes on, and once."""
+        return 1 + max((step.phase for step in self.steps if not step.is_joint), default=0)
+
     def chains(self) -> list[Chain]:
         """Return all chains."""
         return [step.kernel for step in self.steps if isinstance(step.kernel, Chain)]
@@ -155,7 +165,7 @@ class Schedule:
         """
         last = {id(buffer): i for i, step in enumerate(self.steps) for buffer in step.buffers()}
         memory = TileMemory(tile_rows, self.itemsize, reserved)
-        offsets = {id(buffer): memory.take(buffer.stride, is_row=False) for buffer in self.filled}
+        offsets = {id(buffer): memory.take(buffer.stride) for buffer in self.filled}
         for index, step in enumerate(self.steps):
             ending = [
                 buffer
@@ -168,7 +178,7 @@ class Schedule:
                 _let_go(ending, offsets, memory)
             for buffer in step.buffers():
                 if id(buffer) not in offsets:
-                    offsets[id(buffer)] = memory.take(buffer.stride, is_row=buffer.is_row)
+                    offsets[id(buffer)] = memory.take(buffer.stride)
             if not in_place:
                 _let_go(ending, offsets, memory)
         return Layout(self, offsets, memory.used)
@@ -176,7 +186,7 @@ class Schedule:
 
 def _let_go(buffers: Sequence[Buffer], offsets: Mapping[int, int], memory: TileMemory) -> None:
     for buffer in buffers:
-        memory.give_back(buffer.stride, offsets[id(buffer)], is_row=buffer.is_row)
+        memory.give_back(buffer.stride, offsets[id(buffer)])
 
 
 @dataclass
@@ -188,12 +198,18 @@ class Layout:
     used_bytes: int
 
     def instructions(
-        self, addresses: Mapping[str | Chain, int], *, first_tile: bool
+        self,
+        addresses: Mapping[str | Chain, int],
+        *,
+        first_tile: bool,
+        phase: int = 0,
+        is_joint: bool = False,
     ) -> list[Instruction]:
-        """Return the program for a chunk's first tile, or for those after it."""
+        """Return a phase's program for a chunk's first tile, or for those after it."""
         return [
             instruction
             for step in self.schedule.steps
+            if (step.phase, step.is_joint) == (phase, is_joint)
             for instruction in self.instructions_of(step, addresses, first_tile=first_tile)
         ]
 
@@ -221,7 +237,7 @@ class Layout:
             return memory
         if isinstance(memory, Buffer):
             start = self.offsets[id(memory)] + place.offset
-            return Operand(WORKSPACE, start, 0 if memory.is_row else memory.stride)
+            return Operand(WORKSPACE, start, memory.stride)
         (offset,) = memory.offsets
         return Operand(SUMS, offset, memory.stride)
 

@@ -33,14 +33,15 @@ _FIELDS = (
     "first_step", "last_step", "ending",
     # The order of the data's rows, and how it is cut up; the last step may have fewer rows.
     "order", "total_rows", "rows_per_step", "tile_rows", "chunks", "last_chunks",
-    # Programs: start and end of each.
-    "step_program", "step_end", "first_program", "first_end", "next_program", "next_end",
-    "chunk_program", "chunk_end", "update_program", "update_end",
+    # Programs: start and end of each; those of phases in a table, as `PHASE_PROGRAMS` has them.
+    "step_program", "step_end", "chunk_program", "chunk_end", "update_program", "update_end",
+    "phases", "phase_programs",
     # Where the step is one tile: rows of a thread; each thread's programs for rows, for
     # parameters, and for parameters in the last step, start and end.
     "own_rows", "tile_programs",
-    # Memory: of threads, of chunks but the first, of the gradient, which is the first's.
-    "workspaces", "workspace_bytes", "sums", "gradient", "sum_bytes", "loss_offset",
+    # Memory: of threads, or of tiles if these must be kept apart; of chunks but the first, of the
+    # gradient, which is the first's.
+    "workspaces", "workspace_bytes", "tile_bytes", "sums", "gradient", "sum_bytes", "loss_offset",
     # The gradient in blocks of so many bytes, and a sum of squares for each.
     "block_bytes", "blocks", "partials",
     # Numbers of each step.
@@ -79,6 +80,10 @@ parameters have changed: the job is then called spoiled. So it is when an instru
 FOR_ROWS, FOR_PARAMETERS, FOR_PARAMETERS_LAST = range(3)
 TILE_PROGRAMS = 3
 """What each thread has for steps of one tile; start and end of each program."""
+
+JOINT, FIRST_TILE, NEXT_TILE = range(3)
+PHASE_PROGRAMS = 3
+"""What each phase has: before it, once; for a chunk's first tile; for its others."""
 
 SPINS = 100
 """How often a waiting thread looks before it lets others run."""
@@ -135,7 +140,7 @@ class Worker(Code):
                     is_last = (step + 1).equals(self.field("last_step"))
                     self.run_tile(begin, rows, taken, is_last)
                 with otherwise:
-                    self.run_chunks(begin, rows, chunks)
+                    self.run_phases(begin, rows, chunks, taken)
             self.wait(taken)
             with self.when(ending <= UPDATE_AFTER_CHECK):
                 self.sum_blocks(chunks)
@@ -167,12 +172,12 @@ class Worker(Code):
             with self.when(aborted.differs(0)):
                 self.leave(taken)
 
-    def set_share(self, rows: Int) -> None:
+    def set_share(self, rows: Int, workspace: Int) -> None:
         """Put 1 / rows where the tile's program reads it."""
         v = self.v
         one = llvm.ir.Constant(v.element, 1.0)
         share = self.builder.fdiv(one, self.builder.sitofp(rows.value, v.element))
-        v.store_one(share, self.workspace + self.field("share_offset"))
+        v.store_one(share, workspace + self.field("share_offset"))
 
     def set_rows(self, begin: Int, first: Int, count: Int) -> None:
         """Say which of the batch's rows come next; the batch begins at a place of the order."""
@@ -182,7 +187,7 @@ class Worker(Code):
 
     def run_tile(self, begin: Int, rows: Int, taken: Int, is_last: Value) -> None:
         """Run the thread's share of a batch of one tile: of its rows, then of the parameters."""
-        self.set_share(rows)
+        self.set_share(rows, self.workspace)
         self.write(self.frame, self.field("gradient"), SUMS)
         programs = self.field("tile_programs") + self.thread * (TILE_PROGRAMS * 2 * WORD)
         first = self.thread * self.field("own_rows")
@@ -200,30 +205,75 @@ class Worker(Code):
         place = programs + number * (2 * WORD)
         self.run_between(self.read(place, 0), self.read(place, 1))
 
-    def run_chunks(self, begin: Int, rows: Int, chunks: Int) -> None:
-        """Run the thread's share of the batch's chunks, tile by tile."""
-        frame = self.frame
-        self.set_share(rows)
+    def run_phases(self, begin: Int, rows: Int, chunks: Int, taken: Int) -> None:
+        """Run the thread's share of the batch's chunks, a phase after the other."""
+        phases = self.field("phases")
+        with self.loop(phases) as phase:
+            programs = self.phase_programs(phase)
+            self.run_joint(programs, rows, taken)
+            self.run_chunks(begin, rows, chunks, programs)
+            with self.when((phase + 1).equals(phases)):
+                self.run_chunk_ends(chunks)
+        self.run_joint(self.phase_programs(phases), rows, taken)
+        self.write(self.frame, self.workspace, WORKSPACE)
+
+    def phase_programs(self, phase: Int) -> Int:
+        """Return the address of a phase's row of the table."""
+        return self.field("phase_programs") + phase * (PHASE_PROGRAMS * 2 * WORD)
+
+    def run_joint(self, programs: Int, rows: Int, taken: Int) -> None:
+        """Run what comes before a phase, on one thread, if there is something."""
+        start, end = (self.read(programs, 2 * JOINT + i) for i in range(2))
+        with self.when(end > start):
+            self.wait(taken)
+            with self.when(self.thread.equals(0)):
+                size = self.field("tile_rows")
+                self.write(self.frame, (rows + size - 1) // size, ROWS)
+                self.write(self.frame, self.field("workspaces"), WORKSPACE)
+                self.write(self.frame, self.field("gradient"), SUMS)
+                self.run_between(start, end)
+            self.wait(taken)
+
+    @contextmanager
+    def own_chunks(self, chunks: Int) -> Iterator[Int]:
+        """Write a loop over the thread's share of the chunks; gives a chunk's number."""
         chunk = self.variable(self.thread)
         with self.repeat_while(lambda: chunk.get() < chunks):
             number = chunk.get()
             others = self.field("sums") + (number - 1) * self.field("sum_bytes")
             sums = self.field("gradient").choose(number.equals(0), others)
-            self.write(frame, sums, SUMS)
-            first, last = rows * number // chunks, rows * (number + 1) // chunks
+            self.write(self.frame, sums, SUMS)
+            yield number
+            chunk.increase(self.threads)
+
+    def run_chunk_ends(self, chunks: Int) -> None:
+        """Run what follows a chunk's last tile."""
+        with self.own_chunks(chunks):
+            self.run("chunk")
+
+    def run_chunks(self, begin: Int, rows: Int, chunks: Int, programs: Int) -> None:
+        """Run a phase of the thread's share of the batch's chunks, tile by tile."""
+        apart, size = self.field("tile_bytes"), self.field("tile_rows")
+        # Tiles that are kept apart have numbers.
+        unit = size.choose(apart > 0, 1)
+        units = (rows + unit - 1) // unit
+        with self.own_chunks(chunks) as number:
+            first, last = units * number // chunks * unit, units * (number + 1) // chunks * unit
+            last = last.min(rows)
             place = self.variable(first)
             with self.repeat_while(partial(_is_before, place, last)):
                 start = place.get()
-                count = (last - start).min(self.field("tile_rows"))
+                count = (last - start).min(size)
+                of_tile = self.field("workspaces") + start // size * apart
+                workspace = of_tile.choose(apart > 0, self.workspace)
+                self.write(self.frame, workspace, WORKSPACE)
+                self.set_share(rows, workspace)
                 self.set_rows(begin, start, count)
                 # The first tile's sums need no zeros to begin with.
                 is_first = start.equals(first)
-                program = self.field("first_program").choose(is_first, self.field("next_program"))
-                end = self.field("first_end").choose(is_first, self.field("next_end"))
-                self.run_between(program, end)
+                number_of_program = self.integer(FIRST_TILE).choose(is_first, NEXT_TILE)
+                self.run_tile_program(programs, number_of_program)
                 place.set(start + count)
-            self.run("chunk")
-            chunk.increase(self.threads)
 
     def sum_blocks(self, chunks: Int) -> None:
         """Sum the chunks' gradients in their order, and their squares; blocks are shared out."""
