@@ -35,7 +35,7 @@ class Case:
 
     `codes` are columns of the inputs, from one up to another, that hold codes of categories.
     `fallback` is part of the note that says why it does not run in native code. Of a case that
-    `mixes_examples`, steps of one row do not.
+    `mixes_examples`, steps of few rows do not.
     """
 
     layers: Callable[[], list[Any]] = lambda: [tg.Dense(4, 5, "tanh"), tg.Dense(5, 2)]

@@ -85,14 +85,15 @@ class CompiledEngine(PlannedEngine):
             return super().run_epoch(data, permutation, batch_size, learning_rates)
         rows_per_step = min(batch_size * self.settings.accumulation_steps, len(permutation))
         if code.takes_whole_batch:
-            if rows_per_step == 1 or self.settings.accumulation_steps > 1:
+            fewest = code.fewest_rows
+            if rows_per_step < fewest or self.settings.accumulation_steps > 1:
                 self._tell(
-                    "the planned engine takes steps of one row, and those of several batches, "
-                    "since examples of a batch have to do with each other"
+                    f"the planned engine takes steps of less than {fewest} rows or of several "
+                    "batches, since examples of a batch have to do with each other"
                 )
                 return super().run_epoch(data, permutation, batch_size, learning_rates)
-            if len(permutation) % rows_per_step == 1:
-                return self._run_but_last_row(data, permutation, batch_size, learning_rates)
+            if 0 < len(permutation) % rows_per_step < fewest:
+                return self._run_but_last(data, permutation, batch_size, learning_rates)
         losses: Vector = np.zeros(len(learning_rates))
         done = 0
         while done < len(losses):
@@ -116,20 +117,22 @@ class CompiledEngine(PlannedEngine):
                 break
         return losses[:done]
 
-    def _run_but_last_row(
+    def _run_but_last(
         self, data: TrainingData, permutation: IntArray, batch_size: int, learning_rates: Vector
     ) -> Vector:
-        """Run an epoch whose last step has one row, which is another formula."""
-        losses = self.run_epoch(data, permutation[:-1], batch_size, learning_rates[:-1])
+        """Run an epoch whose last step has too few rows for native code."""
+        whole = len(permutation) // batch_size * batch_size
+        losses = self.run_epoch(data, permutation[:whole], batch_size, learning_rates[:-1])
         if len(losses) < len(learning_rates) - 1:  # A stop was asked for.
             return losses
-        last = super().run_epoch(data, permutation[-1:], batch_size, learning_rates[-1:])
+        last = super().run_epoch(data, permutation[whole:], batch_size, learning_rates[-1:])
         return np.concatenate([losses, last])
 
     def accumulate(self, data: TrainingData, rows: IntArray, batch_size: int, step: int) -> float:
         code = None if is_observed() else self._code_for(data)
-        if code is not None and code.takes_whole_batch and not 1 < len(rows) <= batch_size:
-            code = None
+        if code is not None and code.takes_whole_batch:
+            is_taken = code.fewest_rows <= len(rows) <= batch_size
+            code = code if is_taken else None
         if code is None:
             return super().accumulate(data, rows, batch_size, step)
         flat, vectors = self.network.flat, code.vectors

@@ -214,7 +214,7 @@ def lower_reduction(lowering: StepLowering, call: Call) -> Value:
         raise lowering.no_kernel(call)
     if name == "add" and axes == (0,):
         if lowering.is_read_inside(call):
-            return _row_of_sums(lowering, source)
+            return _row_of_sums(lowering, source, lowering.width(call))
         return _sum_over_examples(lowering, source)
     along_rows = axes == tuple(range(1, rank))
     if not along_rows or name not in ("add", "maximum"):
@@ -240,12 +240,12 @@ def _sum_over_examples(lowering: StepLowering, source: Value) -> Place:
     return total
 
 
-def _row_of_sums(lowering: StepLowering, source: Value) -> Place:
+def _row_of_sums(lowering: StepLowering, source: Value, width: int) -> Place:
     """Sum over all examples of a batch, for what they have to do with: each tile's, then these."""
     place = lowering.packed(lowering.force(source))
-    columns = padded(source.width, lowering.lanes)
-    kernel = "total" if source.width == 1 else "column_sums"
-    part, row = lowering.new_place(columns), lowering.new_row(source.width)
+    columns = padded(width, lowering.lanes)
+    kernel = "total" if width == 1 else "column_sums"
+    part, row = lowering.new_place(columns), lowering.new_row(width)
     lowering.emit(Step(kernel, (part,), (place,), columns, start=lowering.zeros))
     lowering.emit_joint(Step("column_sums", (row,), (part,), columns, start=lowering.zeros))
     lowering.result.takes_whole_batch = True
@@ -267,7 +267,7 @@ def lower_reshape(lowering: StepLowering, call: Call) -> Value:
     is_same = isinstance(source, Place) and (
         source.form == "number" or (source.form == "sum" and source.rows == 1)
     )
-    if lowering.is_row(call):
+    if lowering.is_beside_examples(call):
         is_row = source.is_row if isinstance(source, Pending) else source.form == "row"
         is_same = is_same or (is_row and source.width == lowering.width(call))
     elif not is_same and _is_one_for_each(source):
@@ -341,9 +341,11 @@ def lower_concatenation(lowering: StepLowering, call: Call) -> Value:
     lanes = lowering.lanes
     ends = [start + padded(part.width, lanes) for start, part in zip(starts, parts, strict=True)]
     out = lowering.new_place(width_of(call), stride=padded(max(ends), lanes))
+    # In this order and in one phase: each copy writes over what the one before wrote too much.
+    phase = max(lowering.ready(part) for part in parts)
     for start, part in zip(starts, parts, strict=True):
         target = replace(out, width=part.width, offset=start * lowering.itemsize)
-        lowering.copy(part, target)
+        lowering.copy(part, target, phase)
     return out
 
 

@@ -81,8 +81,9 @@ def _lookup(lowering: StepLowering, call: Call, source: Any, index: Node) -> Val
         raise lowering.no_kernel(call)
     is_table = table.form in ("matrix", "row") and not table.transposed
     memory = table.memory
-    if not is_table or len(source.shape) != 2 or not isinstance(memory, Operand):
+    if not is_table or len(source.shape) != 2 or lowering.is_computed(table):
         raise lowering.no_kernel(call)
+    assert isinstance(memory, Operand)
     rows, width = source.shape
     out = lowering.new_place(codes.width * width)
     # Of one column, its rows are floats that lie side by side.

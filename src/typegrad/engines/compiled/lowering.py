@@ -11,7 +11,7 @@ import numpy as np
 
 from typegrad.engines.compiled.branches import CodeCheck
 from typegrad.engines.compiled.chain import ChainBuilder
-from typegrad.engines.compiled.fusion import Pending, Value, form_of, make_group
+from typegrad.engines.compiled.fusion import Pending, Value, make_group
 from typegrad.engines.compiled.graph_facts import (
     NotNativeError,
     is_random,
@@ -25,6 +25,7 @@ from typegrad.engines.compiled.handlers import handler_for, lower_conversion, lo
 from typegrad.engines.compiled.layout import PaddedParameters, padded
 from typegrad.engines.compiled.memory import Constants
 from typegrad.engines.compiled.program import ABSOLUTE, SCALARS, TILE_SPAN, Operand
+from typegrad.engines.compiled.results import take_results
 from typegrad.engines.compiled.schedule import Buffer, Place, Schedule, Step, Total
 from typegrad.tracing import Call, Graph, Leaf, Node, Scalar
 from typegrad.types import AnyArray, Array, Shape
@@ -49,7 +50,9 @@ class LoweredStep:
     takes_whole_batch
         Whether examples have to do with each other, or layers with their number.
     states
-        Arrays of layers that steps change, and where native code has them.
+        Arrays of layers, and where native code has them.
+    changed_states
+        Those that steps change.
     counts
         Formulas of the number of examples; the steps' numbers have them after the update's.
     """
@@ -61,6 +64,7 @@ class LoweredStep:
     multiply_adds: int = 0
     takes_whole_batch: bool = False
     states: list[tuple[AnyArray, Array]] = field(default_factory=list)
+    changed_states: list[tuple[AnyArray, Array]] = field(default_factory=list)
     counts: list[Scalar] = field(default_factory=list)
 
 
@@ -127,8 +131,8 @@ class StepLowering:
         # What lookups are to ask of codes themselves, and of which codes they took how many rows.
         self.code_checks: Set[CodeCheck] = frozenset()
         self.looked_up: set[CodeCheck] = set()
-        self._states: dict[str, Place] = {}
-        # From which phase on buffers and rows can be read; others can be at any time.
+        self.states: dict[str, Place] = {}
+        # From which phase on what steps have written can be read; all else can be at any time.
         self._ready: dict[Operand | Buffer | Total, int] = {}
         self._transposed: dict[int, Place] = {}
         self._packed: dict[Place, Place] = {}
@@ -147,6 +151,7 @@ class StepLowering:
             if not is_random(call):
                 self.values[id(call)] = self._call(call)
         self._take_results()
+        self.schedule.steps.sort(key=lambda step: (step.phase, not step.is_joint))
         return self.result
 
     # -- leaves ---------------------------------------------------------------------
@@ -193,8 +198,8 @@ class StepLowering:
         operand, memory = self.constants.room(1, leaf.array.size)
         self.result.states.append((leaf.array, memory))
         self.result.takes_whole_batch = True
-        self._states[leaf.name] = Place("row", replace(operand, stride=0), leaf.array.size)
-        return self._states[leaf.name]
+        self.states[leaf.name] = Place("row", replace(operand, stride=0), leaf.array.size)
+        return self.states[leaf.name]
 
     def _constant(self, array: Array) -> Place:
         # Whole numbers too, where a float can hold them: they are compared with floats.
@@ -210,11 +215,27 @@ class StepLowering:
         handler = handler_for(call)
         has_dtype = call.dtype in (self.layout.dtype, np.bool_) or handler is lower_mask
         has_dtype = has_dtype or (call.dtype == np.intp and handler is lower_conversion)
-        # Layers keep float64, which native code has in the network's dtype.
-        has_dtype = has_dtype or (call.dtype == np.float64 and self.is_row(call))
+        has_dtype = has_dtype or self._is_running_mean(call)
         if handler is None or not has_dtype:
             raise self.no_kernel(call)
         return handler(self, call)
+
+    def _is_running_mean(self, call: Call) -> bool:
+        """Whether it is a part of ``c * state + row`` in float64, with c from 0 to 1.
+
+        That forgets errors, so that the network's dtype does for it; other formulas of states
+        need what layers keep them in.
+        """
+        if call.dtype != np.float64 or len(call.arguments) != 2:
+            return False
+        for one, other in (call.arguments, call.arguments[::-1]):
+            if name_of(call) == "multiply" and isinstance(other, Leaf) and other.kind == "state":
+                factor = known_number(one)
+                return factor is not None and 0.0 <= factor <= 1.0
+            if name_of(call) == "add" and isinstance(one, Call) and one.dtype == np.float64:
+                is_part = name_of(one) == "multiply" and self._is_running_mean(one)
+                return is_part and isinstance(other, Node) and other.dtype == self.layout.dtype
+        return False
 
     def elementwise(self, function: str, call: Call, arguments: tuple[Any, ...]) -> Value:
         """Note an element-wise call, to run when its result is needed."""
@@ -224,18 +245,24 @@ class StepLowering:
 
     def pend(self, call: Call, function: str, width: int, *operands: Value) -> Pending:
         """Return a pending call on operands that were checked."""
-        is_row = self.is_row(call)
+        is_row = self.is_beside_examples(call)
         ready = tuple(self._for_chain(operand, width, is_row=is_row) for operand in operands)
         readers = self.readers.get(id(call), frozenset())
         return Pending(function, ready, width, id(call), readers, is_row)
 
-    def is_row(self, call: Call) -> bool:
+    def is_beside_examples(self, call: Call) -> bool:
         """Whether a call's result is no array of examples."""
         return call.shape[:1] != (self.layout.batch,)
 
     def width(self, call: Call) -> int:
-        """Return how many floats an element-wise call has for each example, or in its one row."""
-        if not self.is_row(call):
+        """Return how many floats a call's result has for each example, or in its one row.
+
+        Raises
+        ------
+        NotNativeError
+            If it is neither.
+        """
+        if not self.is_beside_examples(call):
             return width_of(call)
         if not self._is_one_row(call.shape):
             raise self.no_kernel(call)
@@ -254,7 +281,7 @@ class StepLowering:
         if isinstance(value, Place) and value.form == "number":
             return value
         is_row = value.is_row if isinstance(value, Pending) else value.form == "row"
-        if is_row or self.is_row(call):
+        if is_row or self.is_beside_examples(call):
             # A row meets tiles along the last axis only.
             has_width = value.width == 1 or (value.width,) == (width,) == call.shape[-1:]
             fits = is_row and has_width
@@ -330,21 +357,30 @@ class StepLowering:
 
     # -- memory ---------------------------------------------------------------------
 
-    def emit(self, step: Step) -> None:
-        """Add a step of each tile."""
-        step.phase = max([self._ready.get(place.memory, 0) for place in step.inputs], default=0)
-        self._ready.update((place.memory, step.phase) for place in step.outputs)
-        self.schedule.steps.append(step)
+    def emit(self, step: Step, phase: int = 0) -> None:
+        """Add a step of each tile; it comes in a phase or a later one."""
+        self._add(step, max([phase, *(self.ready(place) for place in step.inputs)]))
 
-    def emit_joint(self, step: Step) -> None:
+    def emit_joint(self, step: Step, phase: int = 0) -> None:
         """Add a step of the batch, which reads rows, and of each tile a buffer's first row."""
         step.is_joint = True
-        for place in step.inputs:
-            # What tiles have made in a phase is read after it.
-            after = 1 if isinstance(place.memory, Buffer) else 0
-            step.phase = max(step.phase, self._ready.get(place.memory, 0) + after)
-        self._ready.update((place.memory, step.phase) for place in step.outputs)
+        # What tiles have made in a phase is read after it.
+        ready = [self.ready(place) + isinstance(place.memory, Buffer) for place in step.inputs]
+        self._add(step, max([phase, *ready]))
+
+    def _add(self, step: Step, phase: int) -> None:
+        step.phase = phase
+        for place in step.outputs:
+            self._ready[place.memory] = max(phase, self.ready(place))
         self.schedule.steps.append(step)
+
+    def ready(self, place: Place) -> int:
+        """Return the phase from which on a place can be read."""
+        return self._ready.get(place.memory, 0)
+
+    def is_computed(self, place: Place) -> bool:
+        """Whether a step writes it."""
+        return place.memory in self._ready
 
     def new_place(self, width: int, stride: int | None = None) -> Place:
         """Return a new array of n rows."""
@@ -369,12 +405,12 @@ class StepLowering:
             self.emit(Step("pack", (self._packed[place],), (place,), 1))
         return self._packed[place]
 
-    def copy(self, source: Place, target: Place) -> None:
-        """Copy a tile or a column to where a tile has room for it."""
+    def copy(self, source: Place, target: Place, phase: int) -> None:
+        """Copy a tile or a column to where a tile has room for it, not before a phase."""
         scalar = source.form == "column"
         builder = ChainBuilder("s" if scalar else "v")
         chain = builder.finish([builder.link("copy", 0)])
-        self.emit(Step(chain, (target,), (source,), padded(source.width, self.lanes)))
+        self.emit(Step(chain, (target,), (source,), padded(source.width, self.lanes)), phase)
 
     def transposed_matrix(self, matrix: Place) -> Place:
         """Return a transposed copy of a parameter, made anew for each step."""
@@ -390,63 +426,8 @@ class StepLowering:
             )
         return self._transposed[address]
 
-    # -- results --------------------------------------------------------------------
-
     def _take_results(self) -> None:
-        for total, source in self.late_totals:
-            column = self.packed(self.force(source))
-            self.emit(Step("total", (total,), (column,), 1, accumulates=True))
-        loss = self._as_total(self.values[id(self.graph.outputs["loss"])])
-        if not isinstance(loss.memory, Total):
-            raise NotNativeError("a loss that is not a sum over examples")
-        loss.memory.offsets.append(self.layout.padded.loss_start * self.itemsize)
-        for leaf, node in self.graph.updates:
-            if leaf.name in self._states:
-                continue
-            name = leaf.name.removesuffix(".grad")
-            place = self._as_total(self.values[id(node)])
-            segment = self.layout.padded.segments[self.layout.parameters[name]]
-            has_shape = (place.rows, place.width) == (segment.rows, segment.width)
-            is_turned = place.transposed and place.rows > 1
-            if not isinstance(place.memory, Total) or not has_shape or is_turned:
-                raise NotNativeError(f"the gradient of {name}, which is not a sum over examples")
-            place.memory.offsets.append(segment.padded_start * self.itemsize)
-        changes = [
-            (self._states[leaf.name], self.force(self.values[id(node)]))
-            for leaf, node in self.graph.updates
-            if leaf.name in self._states
-        ]
-        # Last, since other steps read the states as they were.
-        phases = self.schedule.phases
-        for state, place in changes:
-            self._change_state(state, place)
-            self.schedule.steps[-1].phase = phases
-        self.schedule.steps.sort(key=lambda step: (step.phase, not step.is_joint))
-
-    def _as_total(self, value: Value) -> Place:
-        """Return a sum over examples, or what was made of one, among the chunk's sums."""
-        place = self.force(value)
-        if place.form != "row" or place.memory not in self._ready:
-            return place
-        total = Place("sum", Total(padded(place.width, self.lanes)), place.width)
-        self._copy_row(place, total)
-        return total
-
-    def _change_state(self, state: Place, place: Place) -> None:
-        is_row = place.form in ("row", "number") and place.width in (1, state.width)
-        # Another state may have changed by then.
-        is_other = place in self._states.values() and place is not state
-        if not is_row or is_other:
-            raise NotNativeError(
-                "a layer's state that becomes something else than a row of numbers"
-            )
-        self._copy_row(place, state)
-
-    def _copy_row(self, source: Place, target: Place) -> None:
-        builder = ChainBuilder(form_of(source, target.width))
-        chain = builder.finish([builder.link("copy", 0)])
-        columns = padded(target.width, self.lanes)
-        self.emit_joint(Step(chain, (target,), (source,), columns, rows=1))
+        take_results(self)
 
     # -- helpers --------------------------------------------------------------------
 

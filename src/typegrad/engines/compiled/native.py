@@ -157,8 +157,8 @@ class NativeStep:
             memory[0] = array.reshape(-1)
 
     def give_states(self) -> None:
-        """Give them back."""
-        for array, memory in self.lowered.states:
+        """Give back those that steps have changed."""
+        for array, memory in self.lowered.changed_states:
             array.reshape(-1)[...] = memory[0]
 
     def is_outdated(self) -> bool:

@@ -114,7 +114,9 @@ class NetworkCode:
         Why the update cannot be native, if it cannot.
     takes_whole_batch : bool
         Whether examples have to do with each other, or layers with their number. Then a step
-        cannot be taken in parts, and one of a single row may be something else.
+        cannot be taken in parts.
+    fewest_rows : int
+        Of a step; fewer, as a single one, may be another formula.
     """
 
     def __init__(
@@ -156,6 +158,7 @@ class NetworkCode:
         self._partials = np.zeros(self._padded.blocks)
         # Says if it is not native.
         self.takes_whole_batch = self._step_for(sys.maxsize).lowered.takes_whole_batch
+        self.fewest_rows = traced.batch if self.takes_whole_batch else 1
 
     def _lower_updates(
         self, optimizer: Optimizer | FullBatchOptimizer
@@ -236,7 +239,7 @@ class NetworkCode:
         del kept
         if not failed:
             step.give_states()
-        return Outcome(done, failed, spoiled or (failed and bool(step.lowered.states)))
+        return Outcome(done, failed, spoiled or (failed and bool(step.lowered.changed_states)))
 
     def _work(self, step: NativeStep, rows: int) -> int:
         """Estimate a step's cost, in multiply-adds."""

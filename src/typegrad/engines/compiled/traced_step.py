@@ -20,7 +20,8 @@ from typegrad.types import Shape
 if TYPE_CHECKING:
     from typegrad.network import NeuralNetwork
 
-_TRIED = (5, 61, 1009)
+FEWEST_TRACED = 5
+_TRIED = (FEWEST_TRACED, 61, 1009)
 """Numbers of examples that are tried, or the next that nothing else has as a length.
 
 They lie apart for formulas that differ between few examples and many, and they are three since
