@@ -83,7 +83,8 @@ def test_concrete_compares_errors_and_times(tmp_path: Path) -> None:
 def test_import_time_explains_what_costs(tmp_path: Path) -> None:
     file = tmp_path / "result.json"
     printed = run("import_time.py", "--smoke", "--json", file)
-    assert "typegrad.optimizers" in printed.partition("loads after NumPy")[2]
+    # Which modules take longest differs from run to run.
+    assert "typegrad." in printed.partition("loads after NumPy")[2]
     imports = {each["name"]: each for each in json.loads(file.read_text())["imports"]}
     assert imports["numpy"]["modules"] > imports["typegrad"]["modules"]
     assert all(len(each["milliseconds"]) == 2 for each in imports.values())
@@ -174,7 +175,7 @@ def test_vector_math_measures_errors_of_every_function(tmp_path: Path) -> None:
     printed = run("vector_math.py", "--smoke", "--json", file)
     assert "special values that differ" in printed
     functions = json.loads(file.read_text())["functions"]
-    names = {"exp", "expm1", "log", "log1p", "log2", "log10", "tanh"}
+    names = {"exp", "expm1", "log", "log1p", "log2", "log10", "tanh", "sin", "cos"}
     assert {each["function"] for each in functions} == names
     for each in functions:
         assert 0.5 < each["worst"] < 6.0
