@@ -68,7 +68,7 @@ class Programs:
         Of each phase, what comes before it, and what a chunk's first tile and those after it
         do; and what comes after the last.
     chunk
-        After a chunk's last tile, in the last phase.
+        After all phases, for each chunk.
     sources
         The data.
     table

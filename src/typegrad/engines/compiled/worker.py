@@ -212,9 +212,8 @@ class Worker(Code):
             programs = self.phase_programs(phase)
             self.run_joint(programs, rows, taken)
             self.run_chunks(begin, rows, chunks, programs)
-            with self.when((phase + 1).equals(phases)):
-                self.run_chunk_ends(chunks)
         self.run_joint(self.phase_programs(phases), rows, taken)
+        self.run_chunk_ends(chunks)
         self.write(self.frame, self.workspace, WORKSPACE)
 
     def phase_programs(self, phase: Int) -> Int:
@@ -247,7 +246,7 @@ class Worker(Code):
             chunk.increase(self.threads)
 
     def run_chunk_ends(self, chunks: Int) -> None:
-        """Run what follows a chunk's last tile."""
+        """Run what follows all that is written among a chunk's sums."""
         with self.own_chunks(chunks):
             self.run("chunk")
 
