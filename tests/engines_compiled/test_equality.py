@@ -14,7 +14,6 @@ import pytest
 import typegrad as tg
 from typegrad import losses, optimizers
 from typegrad.engines import CompiledEngine, EagerEngine, PlannedEngine
-from typegrad.engines.compiled import network_code
 from typegrad.engines.compiled.traced_step import FEWEST_TRACED
 
 from .training import (
@@ -34,13 +33,6 @@ pytestmark = pytest.mark.usefixtures("every_target")
 
 DTYPES = ("float32", "float64")
 dtypes = pytest.mark.parametrize("dtype", DTYPES)
-
-
-@pytest.fixture
-def _many_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let small batches have several chunks and threads."""
-    monkeypatch.setattr(network_code, "WORK_PER_THREAD", 1)
-    monkeypatch.setattr(network_code, "ROWS_PER_CHUNK", 8)
 
 
 SIZES = [

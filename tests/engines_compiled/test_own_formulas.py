@@ -3,46 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pytest
 
 import typegrad as tg
-from typegrad.engines import CompiledEngine, EagerEngine, StepSettings
-from typegrad.engines.compiled import network_code
+from typegrad.engines import CompiledEngine, EagerEngine
 from typegrad.types import Array
 
+from .formulas import Formula, case_of, ones
 from .training import Case, assert_close, assert_same_bits, data_for, train
-
-
-@dataclass(frozen=True)
-class Formula(tg.ElementwiseOperation):
-    """An operation made of two functions."""
-
-    value: Callable[[Any], Any]
-    derivative: Callable[[Any], Any]
-
-    def output(self, x: Array) -> Array:
-        result: Array = self.value(x)
-        return result
-
-    def input_grad(self, output_grad: Array, x: Array, y: Array) -> Array:
-        result: Array = output_grad * self.derivative(x)
-        return result
-
-    def __repr__(self) -> str:
-        return "Formula()"
-
-
-def case_of(operation: tg.ElementwiseOperation, width: int = 5) -> Case:
-    return Case(lambda: [tg.Dense(4, width), tg.Activation(operation), tg.Dense(width, 2)])
-
-
-def ones(x: Array) -> Array:
-    return np.ones_like(x)
-
 
 NATIVE: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
     "cube": (lambda x: x**3, lambda x: 3.0 * x**2),
@@ -104,189 +76,6 @@ def test_native(name: str, dtype: str, rows: int) -> None:
     compiled = train(case, CompiledEngine, data, rows)
     assert compiled.notes == []
     assert_close(compiled, eager, TIMES.get(name, 1.0))
-
-
-OF_EXAMPLES: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
-    "a mean": (lambda x: x - np.mean(x, axis=0), ones),
-    "a mean beside them": (lambda x: x - x.mean(axis=0, keepdims=True), ones),
-    "a sum": (
-        lambda x: np.tanh(x - np.sum(x, axis=0)),
-        lambda x: 0.1 * np.sum(np.exp(-(x**2)), axis=0) + 0.0 * x,
-    ),
-    "a root of a sum": (
-        lambda x: x / np.sqrt(np.sum(x * x, axis=0) + 1.0),
-        lambda x: 0.0 * x + 1.0 / (np.sum(x * x, axis=0) + 1.0),
-    ),
-    "sums of single columns": (
-        lambda x: 0.1 * x * np.sum(x[:, 1:2], axis=0) + np.mean(x[:, 0]) * np.float32(0.5), ones,
-    ),
-    "a sum for each of several uses": (
-        lambda x: x - np.mean(np.exp(0.1 * x), axis=0) + np.sum(x, axis=0) * x * 0.001, ones,
-    ),
-    "their number": (lambda x: x / len(x) + np.tanh(x * (len(x) - 1.0)), ones),
-    "parts that are ready at different times": (
-        lambda x: np.concatenate([x[:, :3] - x[:, :3].mean(axis=0), x[:, 3:]], axis=1), ones,
-    ),
-    "parts that are ready in order": (
-        lambda x: np.concatenate([x[:, :3], x[:, 3:] - x[:, 3:].mean(axis=0)], axis=1), ones,
-    ),
-    "the number of others": (
-        lambda x: x / (len(x) - 1) * (1.0 / len(x)) if len(x) > 1 else x, ones,
-    ),
-}  # fmt: skip
-"""Formulas that need all examples of a batch."""
-
-
-@pytest.mark.parametrize("clip_norm", [None, 0.1])
-@pytest.mark.parametrize("rows", [7, 19, 150])
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("name", OF_EXAMPLES)
-def test_of_all_examples(
-    name: str, dtype: str, rows: int, clip_norm: float | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The largest batch has three tiles, a chunk and perhaps a thread each."""
-    monkeypatch.setattr(network_code, "WORK_PER_THREAD", 1)
-    monkeypatch.setattr(network_code, "ROWS_PER_CHUNK", 8)
-    operation = Formula(*OF_EXAMPLES[name])
-    case = replace(case_of(operation), settings=StepSettings(clip_norm=clip_norm))
-    # The last step has one row.
-    data = data_for(case, 2 * rows + 1, dtype)
-    eager = train(case, EagerEngine, data, rows)
-    one, two = (train(case, CompiledEngine, data, rows, threads=n) for n in (1, 2))
-    assert one.notes == []
-    assert_close(one, eager)
-    assert_same_bits(one, two)
-
-
-class RelativeLoss(tg.Loss):
-    """Squared errors, relative to the targets' sum of squares; the numbers are the batch's."""
-
-    def example_losses(self, prediction: Array, target: Array) -> Array:
-        losses: Array = np.sum((prediction - target) ** 2, axis=1) / np.sum(target[:, 0] ** 2)
-        return losses
-
-    def prediction_grad(self, prediction: Array, target: Array) -> Array:
-        gradient: Array = 2.0 * (prediction - target) / np.sum(target[:, 0] ** 2)
-        return gradient
-
-
-class Drift(tg.Layer):
-    """A layer whose state is changed by each step; another state is only read."""
-
-    def __init__(self) -> None:
-        self.in_features = self.out_features = 4
-        self.sums = tg.Buffer(np.ones(4))
-        self.offset = tg.Buffer(np.array(0.1))
-
-    def forward(self, x: Array, mode: tg.Mode = tg.INFERENCE) -> Array:
-        if mode.training:
-            self.sums.assign(0.5 * self.sums.value + np.sum(x, axis=0))
-        return x - 0.01 * self.sums.value.astype(x.dtype) + self.offset.value.astype(x.dtype)
-
-    def backward(self, output_grad: Array) -> Array:
-        return output_grad
-
-
-class Gain(tg.ParameterOperation[Array]):
-    """Multiplies columns by a parameter."""
-
-    def output(self, x: Array, factor: Array) -> Array:
-        return x * factor
-
-    def input_grad(self, output_grad: Array, x: Array, y: Array, factor: Array) -> Array:
-        return output_grad * factor
-
-    def parameter_grads(
-        self, output_grad: Array, x: Array, y: Array, factor: Array
-    ) -> tuple[Array]:
-        return (np.sum(output_grad * x, axis=0),)
-
-
-class GainTwice(tg.Layer):
-    """The same gains, used twice: their gradient is a sum of two sums over the examples."""
-
-    def __init__(self) -> None:
-        self.in_features = self.out_features = 4
-        gain = tg.Parameter((4,), tg.initializers.Constant(0.5))
-        self.operations = (Gain(gain), tg.Tanh(), Gain(gain))
-
-
-MIXING = {
-    "loss": Case(loss=RelativeLoss),
-    "state": Case(lambda: [Drift(), tg.Dense(4, 2)]),
-    "gains": Case(lambda: [GainTwice(), tg.Dense(4, 2)]),
-    "gains, clip norm": Case(
-        lambda: [GainTwice(), tg.Dense(4, 2)], settings=StepSettings(clip_norm=0.1)
-    ),
-    "state twice": Case(lambda: [Drift(), tg.Dense(4, 4, "tanh"), Drift(), tg.Dense(4, 2)]),
-}
-
-
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("name", MIXING)
-@pytest.mark.parametrize("rows", [20, 150])
-def test_of_losses_gradients_and_states(
-    name: str, dtype: str, rows: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(network_code, "WORK_PER_THREAD", 1)
-    monkeypatch.setattr(network_code, "ROWS_PER_CHUNK", 8)
-    case = MIXING[name]
-    data = data_for(case, 2 * rows, dtype)
-    eager = train(case, EagerEngine, data, rows)
-    one, two = (train(case, CompiledEngine, data, rows, threads=n) for n in (1, 2))
-    assert one.notes == []
-    assert_close(one, eager)
-    assert_same_bits(one, two)
-    if "0.offset" in one.numbers:
-        assert one.numbers["0.offset"] == 0.1
-
-
-class Counter(tg.Layer):
-    """A state that float32 could not hold."""
-
-    def __init__(self) -> None:
-        self.in_features = self.out_features = 4
-        self.steps = tg.Buffer(np.array(2.0**24))
-
-    def forward(self, x: Array, mode: tg.Mode = tg.INFERENCE) -> Array:
-        self.steps.assign(self.steps.value + 1.0)
-        return x
-
-    def backward(self, output_grad: Array) -> Array:
-        return output_grad
-
-
-@pytest.mark.parametrize(("dtype", "notes"), [("float32", 1), ("float64", 0)])
-def test_counters(dtype: str, notes: int) -> None:
-    case = Case(lambda: [Counter(), tg.Dense(4, 2)])
-    compiled = train(case, CompiledEngine, data_for(case, 40, dtype), 10, epochs=1)
-    assert len(compiled.notes) == notes
-    assert compiled.numbers["0.steps"] == 2.0**24 + 4.0
-
-
-class Decayed(Gain):
-    """A gradient that is no sum over the examples."""
-
-    def parameter_grads(
-        self, output_grad: Array, x: Array, y: Array, factor: Array
-    ) -> tuple[Array]:
-        return (0.1 * factor,)
-
-
-def test_a_gradient_that_is_no_sum() -> None:
-    class Layer(tg.Layer):
-        def __init__(self) -> None:
-            self.in_features = self.out_features = 4
-            gain = tg.Parameter((4,), tg.initializers.Constant(0.5))
-            self.operations = (Decayed(gain),)
-
-    for times in (1, 2):
-        settings = StepSettings(accumulation_steps=times)
-        case = Case(lambda: [Layer(), tg.Dense(4, 2)], settings=settings)
-        data = data_for(case, 40, "float32")
-        eager, compiled = (train(case, kind, data, 10) for kind in (EagerEngine, CompiledEngine))
-        assert len(compiled.notes) == times - 1
-        assert_close(compiled, eager)
 
 
 REFUSED: dict[str, tuple[Callable[[Any], Any], str]] = {
@@ -447,23 +236,6 @@ class Shared(tg.Layer):
         self.operations = (first, tg.operations.WeightMultiply(self.weight))
 
 
-class Exchange(tg.Layer):
-    """Its two states change places in each step."""
-
-    def __init__(self) -> None:
-        self.in_features = self.out_features = 4
-        self.first, self.second = tg.Buffer(np.zeros(4)), tg.Buffer(np.ones(4))
-
-    def forward(self, x: Array, mode: tg.Mode = tg.INFERENCE) -> Array:
-        first, second = self.first.value + 0.0, self.second.value + 0.0
-        self.first.assign(second)
-        self.second.assign(first)
-        return x + first.astype(x.dtype)
-
-    def backward(self, output_grad: Array) -> Array:
-        return output_grad
-
-
 class Table(tg.Layer):
     """A state that is no row."""
 
@@ -494,14 +266,6 @@ def test_refused_layers(layer: type[tg.Layer], reason: str) -> None:
     compiled = train(case, CompiledEngine, data, 7)
     assert reason in compiled.notes[0]
     assert_same_bits(compiled, train(case, EagerEngine, data, 7))
-
-
-def test_states_that_change_places() -> None:
-    case = Case(lambda: [Exchange(), tg.Dense(4, 2)])
-    data = data_for(case, 30, "float64")
-    eager, compiled = (train(case, kind, data, 6) for kind in (EagerEngine, CompiledEngine))
-    assert_close(compiled, eager)
-    assert compiled.numbers["0.first"].tolist() == eager.numbers["0.first"].tolist()
 
 
 def test_data_of_another_dtype() -> None:

@@ -19,7 +19,6 @@ from typegrad.engines import (
     StepSettings,
     TrainingData,
 )
-from typegrad.engines.compiled import network_code
 from typegrad.types import AnyArray, Array, Vector
 
 from .row import Inputs, Row
@@ -184,13 +183,6 @@ def check_elementwise(row: Row, width: int, batch_size: int, dtype: str) -> None
         assert name in notes[0]
     else:
         assert notes == []
-
-
-@pytest.fixture
-def _many_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let small batches have several chunks and threads."""
-    monkeypatch.setattr(network_code, "WORK_PER_THREAD", 1)
-    monkeypatch.setattr(network_code, "ROWS_PER_CHUNK", 8)
 
 
 @pytest.mark.usefixtures("_many_parts")

@@ -41,6 +41,12 @@ class Chain:
         return "chain_" + hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
+def copying(form: str) -> Chain:
+    """Return the chain that copies its input."""
+    builder = ChainBuilder(form)
+    return builder.finish([builder.link("copy", 0)])
+
+
 class ChainBuilder:
     """Collects the links of a chain; equal ones are taken once."""
 

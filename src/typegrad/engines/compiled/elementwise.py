@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 
 from typegrad.engines.compiled import vector_math
 from typegrad.engines.compiled.code import Value
@@ -55,8 +54,10 @@ def _power(exponent: int) -> VectorFunction:
     return power
 
 
-def _by_c_library(name: str, v: Vectors, *operands: Value) -> Value:
-    return v.by_c_library(name, *operands)
+def _by_c_library(name: str) -> VectorFunction:
+    if name in ("atan2", "pow"):
+        return lambda v, a, b: v.by_c_library(name, a, b)
+    return lambda v, a: v.by_c_library(name, a)
 
 
 C_NAMES: Mapping[str, str] = {
@@ -107,5 +108,5 @@ FUNCTIONS: Mapping[str, VectorFunction] = {
     "logical_or": _either,
     "logical_not": _not,
     "where": _where,
-    **{name: partial(_by_c_library, c_name) for name, c_name in C_NAMES.items()},
+    **{name: _by_c_library(c_name) for name, c_name in C_NAMES.items()},
 }

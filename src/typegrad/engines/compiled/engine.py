@@ -84,16 +84,15 @@ class CompiledEngine(PlannedEngine):
         if code is None or not (is_whole and is_plain) or isinstance(optimizer, FullBatchOptimizer):
             return super().run_epoch(data, permutation, batch_size, learning_rates)
         rows_per_step = min(batch_size * self.settings.accumulation_steps, len(permutation))
-        if code.takes_whole_batch:
-            fewest = code.fewest_rows
-            if rows_per_step < fewest or self.settings.accumulation_steps > 1:
-                self._tell(
-                    f"the planned engine takes steps of less than {fewest} rows or of several "
-                    "batches, since examples of a batch have to do with each other"
-                )
-                return super().run_epoch(data, permutation, batch_size, learning_rates)
-            if 0 < len(permutation) % rows_per_step < fewest:
-                return self._run_but_last(data, permutation, batch_size, learning_rates)
+        if not code.takes(rows_per_step, batch_size):
+            self._tell(
+                f"the planned engine takes steps of less than {code.fewest_rows} rows or of "
+                "several batches, since examples of a batch have to do with each other"
+            )
+            return super().run_epoch(data, permutation, batch_size, learning_rates)
+        last_rows = len(permutation) - (len(learning_rates) - 1) * rows_per_step
+        if not code.takes(last_rows, batch_size):
+            return self._run_but_last(data, permutation, batch_size, learning_rates)
         losses: Vector = np.zeros(len(learning_rates))
         done = 0
         while done < len(losses):
@@ -130,10 +129,7 @@ class CompiledEngine(PlannedEngine):
 
     def accumulate(self, data: TrainingData, rows: IntArray, batch_size: int, step: int) -> float:
         code = None if is_observed() else self._code_for(data)
-        if code is not None and code.takes_whole_batch:
-            is_taken = code.fewest_rows <= len(rows) <= batch_size
-            code = code if is_taken else None
-        if code is None:
+        if code is None or not code.takes(len(rows), batch_size):
             return super().accumulate(data, rows, batch_size, step)
         flat, vectors = self.network.flat, code.vectors
         vectors.layout.spread(flat.values, vectors.values)

@@ -112,7 +112,7 @@ class ForwardLowering(StepLowering):
             shape = shape_in_words(node.shape, self.layout.batch)
             raise NotNativeError(f"outputs of shape {shape} that are no rows")
         place = self.force(result)
-        if place.form not in ("tile", "column") or place.transposed:
+        if not place.is_of_examples:
             raise NotNativeError("outputs that are no rows")
         width = width_of(node)
         # Rows of floats without gaps; those of float64 where they are put in the target's units.

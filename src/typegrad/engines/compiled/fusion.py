@@ -46,6 +46,11 @@ class Pending:
     has_run: bool = False
     place: Place | None = None
 
+    @property
+    def is_of_examples(self) -> bool:
+        """Whether it has a row for each example."""
+        return not self.is_row
+
 
 @dataclass(frozen=True)
 class Group:

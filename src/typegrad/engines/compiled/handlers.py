@@ -207,7 +207,7 @@ def lower_reduction(lowering: StepLowering, call: Call) -> Value:
     name = name_of(call).removesuffix(".reduce")
     axes = _axes(call)
     source = lowering.value(call.arguments[0], call)
-    if not _is_one_for_each(source):
+    if not source.is_of_examples:
         raise lowering.no_kernel(call)
     rank = len(call.arguments[0].shape)
     if not call.keywords.keys() <= {"axis", "keepdims"}:
@@ -252,13 +252,6 @@ def _row_of_sums(lowering: StepLowering, source: Value, width: int) -> Place:
     return row
 
 
-def _is_one_for_each(value: Value) -> bool:
-    """Whether a value has a row for each example, one after the other."""
-    if isinstance(value, Pending):
-        return not value.is_row
-    return value.form in ("tile", "column") and not value.transposed
-
-
 def lower_reshape(lowering: StepLowering, call: Call) -> Value:
     """Lower what changes neither the numbers nor their order."""
     source = lowering.value(call.arguments[0], call)
@@ -268,9 +261,8 @@ def lower_reshape(lowering: StepLowering, call: Call) -> Value:
         source.form == "number" or (source.form == "sum" and source.rows == 1)
     )
     if lowering.is_beside_examples(call):
-        is_row = source.is_row if isinstance(source, Pending) else source.form == "row"
-        is_same = is_same or (is_row and source.width == lowering.width(call))
-    elif not is_same and _is_one_for_each(source):
+        is_same = is_same or (source.is_row and source.width == lowering.width(call))
+    elif not is_same and source.is_of_examples:
         is_same = source.width == width_of(call)
     if is_same:
         return source
@@ -319,7 +311,7 @@ def _times_pattern(
     if not (is_last and is_rows and 0 < width <= WIDEST_PATTERN) or len(call.keywords) > 1:
         raise lowering.no_kernel(call)
     place = lowering.place(source, call)
-    if place.form not in ("tile", "column") or place.transposed:
+    if not place.is_of_examples:
         raise lowering.no_kernel(call)
     if width == 1:
         return place
@@ -334,7 +326,7 @@ def lower_concatenation(lowering: StepLowering, call: Call) -> Value:
     parts = [lowering.place(part, call) for part in call.arguments[0]]
     if _axes(call) != (len(call.shape) - 1,) or width_of(call) != call.shape[-1]:
         raise lowering.no_kernel(call)
-    if any(part.form not in ("tile", "column") or part.transposed for part in parts):
+    if not all(part.is_of_examples for part in parts):
         raise lowering.no_kernel(call)
     starts = [sum(part.width for part in parts[:i]) for i in range(len(parts))]
     # What is copied is whole vectors: a row needs room for what the last one has too much.

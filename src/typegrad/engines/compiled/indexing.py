@@ -31,8 +31,7 @@ def lower_getitem(lowering: StepLowering, call: Call) -> Value:
     # What is taken of the last axis lies side by side, if the others have one element.
     is_last = len(chosen) == len(source.shape) - 1 and width_of(source) == source.shape[-1]
     place = lowering.force(value)
-    is_rows = place.form in ("tile", "column") and not place.transposed
-    if not is_last or not is_rows or width_of(call) == 0:
+    if not is_last or not place.is_of_examples or width_of(call) == 0:
         raise lowering.no_kernel(call)
     last = chosen[-1]
     if isinstance(last, Leaf) and len(chosen) == 1:
@@ -69,7 +68,7 @@ def _columns(lowering: StepLowering, call: Call, place: Place, numbers: Leaf) ->
 def lower_codes(lowering: StepLowering, call: Call) -> Value:
     """Lower the conversion of a tile to integers."""
     place = lowering.place(call.arguments[0], call)
-    if place.form not in ("tile", "column") or place.transposed:
+    if not place.is_of_examples:
         raise lowering.no_kernel(call)
     return replace(place, form="codes")
 
@@ -106,7 +105,7 @@ def lower_scattered_sum(lowering: StepLowering, call: Call) -> Value:
     gradients = lowering.place(part, call)
     rows, width = call.shape
     is_whole = part.shape == (*index[0].shape, width)
-    if gradients.form not in ("tile", "column") or gradients.transposed or not is_whole:
+    if not gradients.is_of_examples or not is_whole:
         raise lowering.no_kernel(call)
     is_row = width == 1
     memory = Total(1 if is_row else padded(width, lowering.lanes))

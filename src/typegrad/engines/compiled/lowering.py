@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from typegrad.engines.compiled.branches import CodeCheck
-from typegrad.engines.compiled.chain import ChainBuilder
+from typegrad.engines.compiled.chain import SCALAR, VECTOR, copying
 from typegrad.engines.compiled.fusion import Pending, Value, make_group
 from typegrad.engines.compiled.graph_facts import (
     NotNativeError,
@@ -280,17 +280,13 @@ class StepLowering:
         value, width = self.value(argument, call), self.width(call)
         if isinstance(value, Place) and value.form == "number":
             return value
-        is_row = value.is_row if isinstance(value, Pending) else value.form == "row"
-        if is_row or self.is_beside_examples(call):
+        if value.is_row or self.is_beside_examples(call):
             # A row meets tiles along the last axis only.
             has_width = value.width == 1 or (value.width,) == (width,) == call.shape[-1:]
-            fits = is_row and has_width
+            fits = value.is_row and has_width
         else:
             # Columns stand beside rows: axes in another number would be other examples.
-            in_rows = isinstance(value, Pending) or (
-                value.form in ("tile", "column") and not value.transposed
-            )
-            fits = in_rows and value.width in (1, width)
+            fits = value.is_of_examples and value.width in (1, width)
             fits = fits and len(argument.shape) == len(call.shape)
         if not fits:
             raise self.no_kernel(call)
@@ -407,9 +403,7 @@ class StepLowering:
 
     def copy(self, source: Place, target: Place, phase: int) -> None:
         """Copy a tile or a column to where a tile has room for it, not before a phase."""
-        scalar = source.form == "column"
-        builder = ChainBuilder("s" if scalar else "v")
-        chain = builder.finish([builder.link("copy", 0)])
+        chain = copying(SCALAR if source.form == "column" else VECTOR)
         self.emit(Step(chain, (target,), (source,), padded(source.width, self.lanes)), phase)
 
     def transposed_matrix(self, matrix: Place) -> Place:

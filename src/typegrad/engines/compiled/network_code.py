@@ -113,8 +113,7 @@ class NetworkCode:
     update_problem : str or None
         Why the update cannot be native, if it cannot.
     takes_whole_batch : bool
-        Whether examples have to do with each other, or layers with their number. Then a step
-        cannot be taken in parts.
+        Whether examples have to do with each other, or layers with their number.
     fewest_rows : int
         Of a step; fewer, as a single one, may be another formula.
     """
@@ -182,6 +181,10 @@ class NetworkCode:
         """Whether the data takes the branches on values that were traced."""
         inputs = {"inputs": data.inputs, "targets": data.targets}
         return takes_branches(self._traced.branches, inputs)
+
+    def takes(self, rows: int, batch_size: int) -> bool:
+        """Whether it can take a step of so many rows, that come in batches of a size."""
+        return not self.takes_whole_batch or self.fewest_rows <= rows <= batch_size
 
     def is_outdated(self) -> bool:
         """Whether it has to be made anew, since constants of the formulas have changed."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from typegrad.engines.compiled.chain import ChainBuilder
+from typegrad.engines.compiled.chain import copying
 from typegrad.engines.compiled.fusion import Value, form_of
 from typegrad.engines.compiled.graph_facts import NotNativeError
 from typegrad.engines.compiled.layout import padded
@@ -77,7 +77,6 @@ def _change_states(lowering: StepLowering) -> None:
 
 
 def _copy_row(lowering: StepLowering, source: Place, target: Place, phase: int = 0) -> None:
-    builder = ChainBuilder(form_of(source, target.width))
-    chain = builder.finish([builder.link("copy", 0)])
+    chain = copying(form_of(source, target.width))
     columns = padded(target.width, lowering.lanes)
     lowering.emit_joint(Step(chain, (target,), (source,), columns, rows=1), phase)

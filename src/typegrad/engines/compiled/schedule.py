@@ -82,6 +82,16 @@ class Place:
     value: float | None = None
 
     @property
+    def is_of_examples(self) -> bool:
+        """Whether it has a row for each example, one after the other."""
+        return self.form in ("tile", "column") and not self.transposed
+
+    @property
+    def is_row(self) -> bool:
+        """Whether it is one row beside all examples."""
+        return self.form == "row"
+
+    @property
     def stride(self) -> int:
         """Floats from one row to the next."""
         return self.memory.stride
