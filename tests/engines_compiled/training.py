@@ -34,8 +34,8 @@ class Case:
     """A network and what it is trained with.
 
     `codes` are columns of the inputs, from one up to another, that hold codes of categories.
-    `fallback` is part of the note that says why it does not run in native code. Of a case that
-    `mixes_examples`, steps of few rows do not.
+    `note` is part of what the compiled engine says of it. Of a case that `mixes_examples`, steps of
+    few rows are not native.
     """
 
     layers: Callable[[], list[Any]] = lambda: [tg.Dense(4, 5, "tanh"), tg.Dense(5, 2)]
@@ -46,7 +46,7 @@ class Case:
     codes: tuple[int, int] = (0, 0)
     classes: bool = False
     weighted: bool = False
-    fallback: str | None = None
+    note: str | None = None
     mixes_examples: bool = False
 
 
@@ -210,7 +210,8 @@ LOSSES = {
     "QuantileLoss non-crossing of two": Case(
         lambda: [tg.Dense(4, 5, "tanh"), tg.Dense(5, 4)],
         loss=lambda: tg.QuantileLoss((0.2, 0.8), non_crossing=True),
-        fallback="there is no native code for",
+        note="runs as it is written, between native steps: there is no native code for",
+        mixes_examples=True,
     ),
     "CrossEntropyLoss": Case(loss=tg.CrossEntropyLoss, classes=True),
     "CrossEntropyLoss of probabilities": Case(loss=tg.CrossEntropyLoss),
@@ -247,7 +248,7 @@ SETTINGS = {
         batch_norm_layers,
         settings=StepSettings(accumulation_steps=2),
         mixes_examples=True,
-        fallback="since examples of a batch have to do with each other",
+        note="since examples of a batch have to do with each other",
     ),
     "accumulation": Case(settings=StepSettings(accumulation_steps=4)),
     "accumulation, weights": Case(settings=StepSettings(accumulation_steps=3), weighted=True),

@@ -209,7 +209,20 @@ def test_shared_parameters() -> None:
     same_on_both(run)
 
 
-def test_shared_parameters_beside_an_opaque_step() -> None:
+class ForeignLayer(tg.Layer):
+    """A layer that cannot be traced, outside of its operations."""
+
+    in_features = out_features = 4
+
+    def forward(self, x: Array, mode: tg.Mode = tg.INFERENCE) -> Array:
+        return np.array(x.tolist(), x.dtype)
+
+    def backward(self, output_grad: Array) -> Array:
+        return output_grad
+
+
+@pytest.mark.parametrize("is_layer", [False, True])
+def test_shared_parameters_beside_an_opaque_step(is_layer: bool) -> None:
     class Twice(tg.Layer):
         def __init__(self) -> None:
             self.in_features = self.out_features = 4
@@ -217,12 +230,46 @@ def test_shared_parameters_beside_an_opaque_step() -> None:
             self.operations = tuple(tg.WeightMultiply(self.weight) for _ in range(2))
 
     def run(kind: type[EagerEngine]) -> tuple[Any, ...]:
-        network = network_of(Twice(), tg.Dense(4, 4, Foreign()), tg.Dense(4, 1))
+        opaque = ForeignLayer() if is_layer else tg.Activation(Foreign())
+        network = network_of(Twice(), opaque, tg.Dense(4, 1))
         engine = kind(network, tg.SGD(), StepSettings())
         losses = train(engine, random_data())
         if isinstance(engine, PlannedEngine):
-            assert "0.weight.grad is added to several times" in engine.notes[-1]
+            note = "0.weight.grad is added to several times"
+            assert (note in engine.notes[-1]) == is_layer
+            assert "as it is written, not planned" in engine.notes[0]
         return losses, network.flat.values
+
+    same_on_both(run)
+
+
+def test_parameters_of_an_opaque_step() -> None:
+    class ForeignGain(tg.ParameterOperation[Array]):
+        def output(self, x: Array, gain: Array) -> Array:
+            return np.array((x * gain).tolist(), x.dtype)
+
+        def input_grad(self, output_grad: Array, x: Array, y: Array, gain: Array) -> Array:
+            return output_grad * gain
+
+        def parameter_grads(
+            self, output_grad: Array, x: Array, y: Array, gain: Array
+        ) -> tuple[Array]:
+            return (np.array(np.sum(output_grad * x, axis=0).tolist(), x.dtype),)
+
+    class Gain(tg.Layer):
+        def __init__(self) -> None:
+            self.in_features = self.out_features = 4
+            self.gain = tg.Parameter((4,), tg.initializers.Constant(0.5))
+            self.operations = tuple(ForeignGain(self.gain) for _ in range(2))
+
+    def run(kind: type[EagerEngine]) -> tuple[Any, ...]:
+        network = network_of(Gain(), tg.Dense(4, 1))
+        engine = kind(network, tg.SGD(), StepSettings(accumulation_steps=2))
+        losses = engine.run_epoch(random_data(), np.arange(24), 6, np.full(2, 0.01))
+        if isinstance(engine, PlannedEngine):
+            (note,) = engine.notes
+            assert note.startswith("ForeignGain() runs as it is written, not planned: ")
+        return losses, network.flat.values, network.flat.grads
 
     same_on_both(run)
 

@@ -152,14 +152,13 @@ class PlannedEngine(EagerEngine):
             return None
         for culprit, reason in list(self._tracer.reasons.values())[known:]:
             self._tell(f"{culprit} runs as it is written, not planned: {reason}")
-        opaque = graph.has(Opaque)
-        zeroed = self._unwritten_gradients(graph, opaque) if first else []
-        reads_mode = opaque or graph.has(Uniform)
+        zeroed = self._unwritten_gradients(graph) if first else []
+        reads_mode = graph.has(Opaque) or graph.has(Uniform)
         return _BatchPlan(plan(graph, self._arena), reads_mode, zeroed)
 
-    def _unwritten_gradients(self, graph: Graph, opaque: bool) -> list[Vector]:
+    def _unwritten_gradients(self, graph: Graph) -> list[Vector]:
         """Return the gradients that must be zero before a step's first batch."""
-        if opaque:
+        if self._tracer.has_opaque_layers:
             return [self.network.flat.grads]
         written = {id(leaf.array) for leaf, _ in graph.updates}
         parameters = self.network.parameters.values()

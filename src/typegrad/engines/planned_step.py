@@ -88,6 +88,9 @@ class StepTracer:
         Attributes of layers and operations that a step sets, by the owner's id and name.
     guards : bool
         Whether branches on values are planned, for data that takes the same branch.
+    checks_branches_first : bool
+        Whether it is found out beforehand which branches all data takes. Otherwise a step may have
+        to run anew, which an opaque part may not bear: there are no branches beside one.
     plannable : bool
         False once the network as a whole turned out not to be traceable.
     repeats : int
@@ -101,11 +104,17 @@ class StepTracer:
         self.reasons: dict[int, tuple[object, str]] = {}
         self.written: set[tuple[int, str]] = set()
         self.guards = True
+        self.checks_branches_first = False
         self.plannable = True
         self.repeats = 2
         self._parameters = network.parameters
         self._buffers = network.buffers
         self._holders = find_holders(network)
+
+    @property
+    def has_opaque_layers(self) -> bool:
+        """Whether a whole layer could not be traced, and not only operations."""
+        return any(isinstance(culprit, Layer) for culprit, _ in self.reasons.values())
 
     def trace(self, batch: TrainingData, total: int, first: bool) -> Graph:
         """Trace a step on a batch like this one.
@@ -174,7 +183,7 @@ class StepTracer:
     def _checked(self, graph: Graph) -> Graph:
         """Refuse gradients that both the graph and an opaque step may add to, in turns."""
         gradients = {id(parameter.grad) for parameter in self._parameters.values()}
-        for leaf, node in graph.updates if self.reasons else ():
+        for leaf, node in graph.updates if self.has_opaque_layers else ():
             if id(leaf.array) in gradients and leaf not in _operands_of(node):
                 raise TraceError(f"{leaf.name} is added to several times, beside opaque steps")
         return graph
@@ -187,9 +196,10 @@ class StepTracer:
     def _trace_once(
         self, run: Callable[[Recorder], dict[str, Any]], first: bool
     ) -> tuple[Graph, Recorder]:
-        recorder = Recorder(frozenset(self.reasons), self._concretely, guards=self.guards)
-        # An opaque step adds to gradients by itself, so they have to be zero beforehand.
-        zeroed = first and not self.reasons
+        guards = self.guards and (self.checks_branches_first or not self.reasons)
+        recorder = Recorder(frozenset(self.reasons), self._concretely, guards=guards)
+        # An opaque layer adds to gradients by itself, so they have to be zero beforehand.
+        zeroed = first and not self.has_opaque_layers
         with np.errstate(all="ignore"), without_observer(), self._traced_state(recorder, zeroed):
             outputs = run(recorder)
         return recorder.finish(**outputs), recorder
@@ -227,15 +237,15 @@ class StepTracer:
         if id(layer) in self.reasons:
             # It reads what its forward got: that array must not be reused before.
             return recorder.opaque_call(
-                f"{layer}.backward", lambda array, *_: layer.backward(array), (grad, x), layer
+                f"{layer}.backward", layer.backward, (grad,), layer, kept=(x,)
             )
         return recorder.within_layer(layer, lambda: layer.backward(grad))
 
     def _loss_backward(self, recorder: Recorder, inputs: tuple[Any, ...]) -> Any:
         loss = self.network.loss
         if id(loss) in self.reasons:
-            used = tuple(x for x in inputs if x is not None)
-            return recorder.opaque_call(f"{loss}.backward", lambda *_: loss.backward(), used, loss)
+            kept = tuple(x for x in inputs if x is not None)
+            return recorder.opaque_call(f"{loss}.backward", loss.backward, (), loss, kept=kept)
         return recorder.within(loss, loss.backward)
 
     @contextmanager

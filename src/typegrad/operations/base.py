@@ -433,17 +433,22 @@ class ParameterOperation(Operation, Generic[*Arrays]):
 
     @final
     def run_backward(self, output_grad: Array) -> Array:
+        # All are checked before any is added, so that an error leaves the sums as they were.
+        input_grad, *grads = self.all_gradients(output_grad)
+        for parameter, grad in zip(self.parameters, grads, strict=True):
+            np.add(parameter.grad, grad, out=parameter.grad)
+        return input_grad
+
+    @final
+    def all_gradients(self, output_grad: Array) -> tuple[Array, ...]:
+        """Check `output_grad`; compute the gradients of the input and of each parameter."""
         inputs, output = self._saved_for(output_grad)
         computed = self._parameter_gradients(output_grad, inputs, output)
-        # All are checked before any is added, so that an error leaves the sums as they were.
         grads = [
             self._checked_gradient(index, output_grad, grad, inputs[index])
             for index, grad in enumerate(computed, start=1)
         ]
-        input_grad = self.gradient(0, output_grad, inputs, output)
-        for parameter, grad in zip(self.parameters, grads, strict=True):
-            np.add(parameter.grad, grad, out=parameter.grad)
-        return input_grad
+        return (self.gradient(0, output_grad, inputs, output), *grads)
 
     def _parameter_gradients(
         self, output_grad: Array, inputs: tuple[Array, ...], output: Array

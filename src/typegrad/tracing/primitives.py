@@ -55,18 +55,20 @@ class GuardFailed(Exception):  # noqa: N818 - no error: it says to take the othe
 class Opaque:
     """Something that runs as it is written, because it could not be traced.
 
-    `run` takes the arrays and returns an array or a tuple of arrays.
+    `run` takes the first arrays, as many as `reads` says, and returns an array or a tuple of
+    arrays. The others must be as they were, since it may have kept them from an earlier run.
     """
 
     name: str
     run: Any
+    reads: int
 
     @property
     def __name__(self) -> str:
         return self.name
 
     def __call__(self, *arrays: AnyArray) -> Any:
-        return self.run(*arrays)
+        return self.run(*arrays[: self.reads])
 
 
 def getitem(x: AnyArray, index: Any) -> Any:

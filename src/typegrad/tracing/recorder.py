@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from typegrad.operations.base import ParameterOperation
 from typegrad.tracing import primitives
 from typegrad.tracing.errors import TraceError
 from typegrad.tracing.functions import HANDLERS, IN_PLACE, METADATA
@@ -50,8 +51,7 @@ class Recorder:
         guards: bool = True,
     ) -> None:
         self.opaque = opaque
-        # A failing guard makes a step run anew, which an opaque step may not bear.
-        self.guards: bool = guards and not opaque
+        self.guards: bool = guards
         self.concretely = concretely
         self.calls: list[Call] = []
         self.states: list[tuple[Leaf, Tracer]] = []
@@ -205,15 +205,23 @@ class Recorder:
     def backward(self, operation: Any, output_grad: Tracer) -> Any:
         """Trace an operation's backward pass, or write it down as an opaque step."""
         if id(operation) in self.opaque:
-            # It reads what its forward got: those arrays must not be reused before.
-            inputs = (output_grad, *self._opaque_inputs.get(id(operation), ()))
-            return self.opaque_call(
-                f"{operation}.backward",
-                lambda grad, *_: operation.backward(grad),
-                inputs,
-                operation,
-            )
+            return self._opaque_backward(operation, output_grad)
         return self.within(operation, lambda: operation.run_backward(output_grad))
+
+    def _opaque_backward(self, operation: Any, output_grad: Tracer) -> Any:
+        """Write the backward pass down; adding to the parameters' gradients is no part of it."""
+        has_parameters = isinstance(operation, ParameterOperation)
+        run = operation.all_gradients if has_parameters else operation.run_backward
+        kept = self._opaque_inputs.get(id(operation), ())
+        computed = self.opaque_call(
+            f"{operation}.backward", run, (output_grad,), operation, kept=kept
+        )
+        if not has_parameters:
+            return computed
+        input_grad, *grads = computed
+        for parameter, grad in zip(operation.parameters, grads, strict=True):
+            np.add(parameter.grad, grad, out=parameter.grad)
+        return input_grad
 
     def within(self, origin: object, run: Callable[[], Any]) -> Any:
         """Run a part; if it cannot be traced, say which part it was, the outermost.
@@ -254,16 +262,25 @@ class Recorder:
             self.layer = None
 
     def opaque_call(
-        self, name: str, run: Callable[..., Any], inputs: tuple[Tracer, ...], origin: object
+        self,
+        name: str,
+        run: Callable[..., Any],
+        inputs: tuple[Tracer, ...],
+        origin: object,
+        *,
+        kept: tuple[Tracer, ...] = (),
     ) -> Any:
-        """Write down a step that runs as it is written; return a Tracer, or a tuple of them."""
+        """Write down a step that runs as it is written; return a Tracer, or a tuple of them.
+
+        It may read, besides its inputs, arrays that an earlier step got: what is kept.
+        """
         with self.concretely():
             computed = run(*[x.example for x in inputs])
         several = isinstance(computed, tuple)
         arrays = tuple(np.asarray(each) for each in (computed if several else (computed,)))
         results = tuple(_leaf("result", "", array) for array in arrays)
-        function = Opaque(name, run)
-        arguments = tuple(x.node for x in inputs)
+        function = Opaque(name, run, len(inputs))
+        arguments = tuple(x.node for x in (*inputs, *kept))
         self.calls.append(
             Call((), np.dtype(object), (), function, arguments, effect=True,
                  results=results, origin=origin)

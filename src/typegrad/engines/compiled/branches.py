@@ -8,9 +8,9 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from typegrad.engines.compiled.graph_facts import NotNativeError, known_number, name_of
-from typegrad.tracing import Call, Graph, Leaf, Node, evaluate
+from typegrad.tracing import Call, Graph, Node, evaluate
 from typegrad.tracing.graph import operands
-from typegrad.tracing.primitives import Guard
+from typegrad.tracing.primitives import Guard, Opaque
 from typegrad.types import AnyArray
 
 _OF_EXTREMES = frozenset(
@@ -33,24 +33,28 @@ def split_branches(graph: Graph) -> tuple[Graph, Graph]:
         If a condition may hold for all data and not for a batch, or the other way round, or if
         it depends on what changes during training.
     """
-    guards: list[Call] = []
     conditions: dict[str, Node] = {}
     for guard in graph.calls:
         if not isinstance(guard.function, Guard):
             continue
         condition = guard.arguments[0]
+        what = _unknown_beforehand(Graph(_needed(graph, [condition]), {"": condition}, []))
         if guard.function.expected or not _is_false_for_parts(condition):
-            raise NotNativeError(f"a branch on values in {guard.origin}")
-        conditions[str(len(guards))] = condition
-        guards.append(guard)
+            what = "values"
+        if what is not None:
+            raise NotNativeError(f"a branch on {what} in {guard.origin}", guard.origin)
+        conditions[str(len(conditions))] = condition
     computed = _needed(graph, [*graph.outputs.values(), *(node for _, node in graph.updates)])
-    tested = _needed(graph, conditions.values())
-    branches = Graph(tested, conditions, [])
-    for leaf in branches.leaves():
-        if leaf.kind == "state":
-            culprits = ", ".join(sorted({str(guard.origin) for guard in guards}))
-            raise NotNativeError(f"a branch on values of {leaf.name} in {culprits}")
+    branches = Graph(_needed(graph, conditions.values()), conditions, [])
     return Graph(computed, graph.outputs, graph.updates), branches
+
+
+def _unknown_beforehand(condition: Graph) -> str | None:
+    """Say on what a condition depends that is not known before a training."""
+    states = [leaf.name for leaf in condition.leaves() if leaf.kind == "state"]
+    if states:
+        return f"values of {states[0]}"
+    return "what runs as it is written" if condition.has(Opaque) else None
 
 
 def takes_branches(branches: Graph, inputs: Mapping[str, AnyArray]) -> bool:
@@ -120,5 +124,5 @@ def _needed(graph: Graph, results: Any) -> list[Call]:
     for call in reversed(graph.calls):
         if id(call) in wanted or any(id(result) in wanted for result in call.results):
             found.append(call)
-            wanted.update(id(node) for node in operands(call) if not isinstance(node, Leaf))
+            wanted.update(id(node) for node in operands(call))
     return found[::-1]

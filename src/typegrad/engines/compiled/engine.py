@@ -18,6 +18,7 @@ from typegrad.engines.compiled.traced_step import trace_step
 from typegrad.engines.planned import PlannedEngine, check_rows
 from typegrad.engines.planned_step import RunMode, StepTracer
 from typegrad.layers.mode import Mode
+from typegrad.operations.base import Operation
 from typegrad.operations.observing import is_observed
 from typegrad.optimizers import FullBatchOptimizer, Optimizer
 from typegrad.tracing import TraceError
@@ -135,7 +136,10 @@ class CompiledEngine(PlannedEngine):
         vectors.layout.spread(flat.values, vectors.values)
         loss: Vector = np.zeros(1)
         steps = Steps(data, rows, len(rows), np.zeros(1), step)
-        if code.run(steps, loss, self.threads, with_update=False).failed:
+        outcome = code.run(steps, loss, self.threads, with_update=False)
+        if outcome.interruption is not None:
+            raise outcome.interruption
+        if outcome.failed:
             return super().accumulate(data, rows, batch_size, step)
         vectors.layout.collect(vectors.grads, flat.grads)
         return float(loss[0])
@@ -179,6 +183,8 @@ class CompiledEngine(PlannedEngine):
         vectors.collect(flat.values, state)
         vectors.layout.collect(vectors.grads, flat.grads)
         optimizer.count_step(outcome.taken)
+        if outcome.interruption is not None:
+            raise outcome.interruption
         return outcome.taken, outcome.failed
 
     # -- preparing ------------------------------------------------------------------
@@ -202,22 +208,17 @@ class CompiledEngine(PlannedEngine):
 
     def _compile(self, data: TrainingData) -> NetworkCode | None:
         tracer = StepTracer(self.network, RunMode(Mode(True)))
+        tracer.checks_branches_first = True
         try:
             for array in (data.inputs, data.targets):
                 if array.dtype != self.network.dtype:
                     raise NotNativeError(f"data of {array.dtype}")
-            traced = trace_step(self.network, data, tracer)
-            code = NetworkCode(
-                self.network,
-                self.optimizer,
-                self.settings,
-                traced,
-                self._library,
-                has_weights=data.weights is not None,
-            )
+            code = self._code_around(tracer, data)
         except (NotNativeError, TraceError) as error:
             self._tell(f"the planned engine runs this network: there is no native code for {error}")
             return None
+        for culprit, reason in tracer.reasons.values():
+            self._tell(f"{culprit} runs as it is written, between native steps: {reason}")
         self._options.remember(tracer.written)
         problem = self._library.cache.problem
         if problem is not None:
@@ -228,6 +229,27 @@ class CompiledEngine(PlannedEngine):
                 f"{code.update_problem}"
             )
         return code
+
+    def _code_around(self, tracer: StepTracer, data: TrainingData) -> NetworkCode:
+        """Return native code, in which operations without any run as they are written."""
+        refused: dict[int, NotNativeError] = {}
+        while True:
+            try:
+                return NetworkCode(
+                    self.network,
+                    self.optimizer,
+                    self.settings,
+                    trace_step(self.network, data, tracer),
+                    self._library,
+                    has_weights=data.weights is not None,
+                )
+            except NotNativeError as error:
+                culprit = error.origin
+                if not isinstance(culprit, Operation) or id(culprit) in tracer.reasons:
+                    # Why it would have had to run as it is written says more than why it cannot.
+                    raise refused.get(id(culprit), error) from error
+                refused[id(culprit)] = error
+                tracer.reasons[id(culprit)] = (culprit, f"there is no native code for {error}")
 
 
 def _kind_of(data: TrainingData) -> tuple[object, ...]:

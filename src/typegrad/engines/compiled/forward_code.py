@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from typegrad.data.standardizer import Standardizer
-from typegrad.engines.compiled.chain import Chain
 from typegrad.engines.compiled.compiler import KERNELS
 from typegrad.engines.compiled.forward_lowering import ForwardLowering
 from typegrad.engines.compiled.forward_worker import FORWARD_JOB
@@ -25,6 +24,7 @@ from typegrad.engines.compiled.program import (
     encode,
     span,
 )
+from typegrad.engines.compiled.schedule import Kernel
 from typegrad.engines.compiled.traced_step import TracedStep, trace_forward
 from typegrad.engines.planned_options import Options
 from typegrad.engines.planned_step import RunMode, StepTracer
@@ -158,7 +158,7 @@ class ForwardCode:
         self.tile_rows = min(max(fitting, FEWEST_TILE_ROWS), MOST_TILE_ROWS)
         places = schedule.lay_out(self.tile_rows, 0)
         self._workspace_bytes = -(-places.used_bytes // 4096) * 4096 + 4096
-        addresses: dict[str | Chain, int] = {name: self.library.kernel(name) for name in KERNELS}
+        addresses: dict[Kernel, int] = {name: self.library.kernel(name) for name in KERNELS}
         for chain, address in self.library.chains(schedule.chains()).items():
             addresses[chain] = address
         inputs = self._lowering.result.sources["inputs"]

@@ -14,7 +14,14 @@ from typegrad.types import Shape
 
 
 class NotNativeError(TypegradError):
-    """A graph has something that the compiled engine has no kernel for."""
+    """A graph has something that the compiled engine has no kernel for.
+
+    `origin` is the operation, layer or loss that it comes from, if it is known.
+    """
+
+    def __init__(self, message: str, origin: object = None) -> None:
+        super().__init__(message)
+        self.origin = origin
 
 
 VIEWS = frozenset({"reshape", "astype", "swapaxes", "transpose", "getitem"})

@@ -24,10 +24,13 @@ from typegrad.engines.compiled.graph_facts import (
 from typegrad.engines.compiled.handlers import handler_for, lower_conversion, lower_mask
 from typegrad.engines.compiled.layout import PaddedParameters, padded
 from typegrad.engines.compiled.memory import Constants
+from typegrad.engines.compiled.opaque import lower_opaque
 from typegrad.engines.compiled.program import ABSOLUTE, SCALARS, TILE_SPAN, Operand
 from typegrad.engines.compiled.results import take_results
 from typegrad.engines.compiled.schedule import Buffer, Place, Schedule, Step, Total
 from typegrad.tracing import Call, Graph, Leaf, Node, Scalar
+from typegrad.tracing.graph import operands
+from typegrad.tracing.primitives import Opaque
 from typegrad.types import AnyArray, Array, Shape
 
 
@@ -55,6 +58,8 @@ class LoweredStep:
         Those that steps change.
     counts
         Formulas of the number of examples; the steps' numbers have them after the update's.
+    opaque
+        Steps that run as they are written.
     """
 
     schedule: Schedule
@@ -66,6 +71,7 @@ class LoweredStep:
     states: list[tuple[AnyArray, Array]] = field(default_factory=list)
     changed_states: list[tuple[AnyArray, Array]] = field(default_factory=list)
     counts: list[Scalar] = field(default_factory=list)
+    opaque: list[Step] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -148,7 +154,9 @@ class StepLowering:
         for leaf in self.graph.leaves():
             self.values[id(leaf)] = self._leaf(leaf)
         for call in self.graph.calls:
-            if not is_random(call):
+            if isinstance(call.function, Opaque):
+                lower_opaque(self, call)
+            elif not is_random(call):
                 self.values[id(call)] = self._call(call)
         self._take_results()
         self.schedule.steps.sort(key=lambda step: (step.phase, not step.is_joint))
@@ -176,7 +184,7 @@ class StepLowering:
         if number is not None:
             return self.number(number)
         if leaf.kind in ("constant", "literal") and leaf.array is not None:
-            return self._constant(leaf.array)
+            return self._constant(leaf, leaf.array)
         raise NotNativeError(f"a {leaf.kind} ({leaf.name})")
 
     def _state(self, leaf: Leaf) -> Place:
@@ -201,12 +209,16 @@ class StepLowering:
         self.states[leaf.name] = Place("row", replace(operand, stride=0), leaf.array.size)
         return self.states[leaf.name]
 
-    def _constant(self, array: Array) -> Place:
+    def _constant(self, leaf: Leaf, array: Array) -> Place:
         # Whole numbers too, where a float can hold them: they are compared with floats.
         is_exact = array.dtype.kind == "i" and bool((np.abs(array) < 2**24).all())
         has_dtype = array.dtype == self.layout.dtype or is_exact
         if array.size != max(array.shape, default=1) or not array.size or not has_dtype:
-            raise NotNativeError(f"a constant array of shape {array.shape} and {array.dtype}")
+            readers = (call for call in self.graph.calls if leaf in operands(call))
+            origin = next((call.origin for call in readers), None)
+            raise NotNativeError(
+                f"a constant array of shape {array.shape} and {array.dtype}", origin
+            )
         return Place("row", self.constants.copy_of(array), array.size)
 
     # -- calls ----------------------------------------------------------------------
@@ -444,4 +456,4 @@ class StepLowering:
         """Return the error that names a call."""
         origin = "" if call.origin is None else f" in {call.origin}"
         shape = shape_in_words(call.shape, self.layout.batch)
-        return NotNativeError(f"{name_of(call)} of shape {shape}{origin}")
+        return NotNativeError(f"{name_of(call)} of shape {shape}{origin}", call.origin)

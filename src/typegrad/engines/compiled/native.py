@@ -22,6 +22,7 @@ from typegrad.engines.compiled.one_tile import (
     with_sums_last,
     zero_ends,
 )
+from typegrad.engines.compiled.opaque import OpaqueKernel
 from typegrad.engines.compiled.program import (
     ABSOLUTE,
     TILE_ROWS,
@@ -32,7 +33,7 @@ from typegrad.engines.compiled.program import (
     encode,
     span,
 )
-from typegrad.engines.compiled.schedule import Layout
+from typegrad.engines.compiled.schedule import Kernel, Layout
 from typegrad.engines.compiled.updates import LoweredUpdate
 from typegrad.layers.mode import Mode
 from typegrad.tracing import Graph
@@ -144,12 +145,27 @@ class NativeStep:
         self._one_tile_places = with_sums_last(schedule).lay_out(self.tile_rows, RESERVED)
         used_bytes = max(self._places.used_bytes, self._one_tile_places.used_bytes)
         self.workspace_bytes = -(-used_bytes // 4096) * 4096 + 4096
-        self._addresses: dict[str | Chain, int] = {name: library.kernel(name) for name in KERNELS}
+        self._addresses: dict[Kernel, int] = {name: library.kernel(name) for name in KERNELS}
+        self._addresses |= {kernel: kernel.address for kernel in self.opaque_kernels()}
         chains = [SCALE_CHAIN, *schedule.chains(), *(each.chain for each in updates or ())]
         for chain, address in library.chains(chains).items():
             self._addresses[chain] = address
         self._programs: tuple[tuple[Any, ...], Programs] | None = None
         self._shares: dict[tuple[int, bool], list[list[IntArray]]] = {}
+
+    def opaque_kernels(self) -> list[OpaqueKernel]:
+        """Return what runs as it is written, in its order."""
+        return [
+            step.kernel for step in self.lowered.opaque if isinstance(step.kernel, OpaqueKernel)
+        ]
+
+    def interruption(self) -> BaseException | None:
+        """Return what else than an error has ended a part that runs as it is written, once."""
+        for kernel in self.opaque_kernels():
+            if kernel.interruption is not None:
+                found, kernel.interruption = kernel.interruption, None
+                return found
+        return None
 
     def take_states(self) -> None:
         """Take over the layers' states."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -61,6 +62,10 @@ WORK_PER_CALL = 1_000_000_000
 
 WORK_PER_STEP, WORK_PER_PARAMETER = 5_000, 20
 """What a step and its update cost besides, in multiply-adds."""
+
+
+WORK_PER_OPAQUE = 50_000_000
+"""What a part that runs as it is written is taken to cost, which nobody knows."""
 
 
 class Steps(NamedTuple):
@@ -128,6 +133,7 @@ class NetworkCode:
         *,
         has_weights: bool,
     ) -> None:
+        self._network = network
         self._library = library
         self._settings = settings
         self._dtype = network.dtype
@@ -233,16 +239,38 @@ class NetworkCode:
         ending = self._ending(step, steps.rows_per_step) if with_update else NO_UPDATE
         kept = self._set_job(step, steps, losses, threads, ending)
         step.take_states()
-        at_a_time = max(1, WORK_PER_CALL // work)
+        at_a_time = max(1, WORK_PER_CALL // (work + WORK_PER_OPAQUE * len(step.lowered.opaque)))
         done, total = 0, len(steps.rates)
         failed = spoiled = False
-        while done < total and not failed and not should_stop():
-            taken, failed, spoiled = self._runner.run(done, min(done + at_a_time, total), threads)
-            done += taken
+        with self._showing_parameters(step):
+            while done < total and not failed and not should_stop():
+                last = min(done + at_a_time, total)
+                taken, failed, spoiled = self._runner.run(done, last, threads)
+                done += taken
         del kept
         if not failed:
             step.give_states()
-        return Outcome(done, failed, spoiled or (failed and bool(step.lowered.changed_states)))
+        spoiled = spoiled or (failed and bool(step.lowered.changed_states))
+        return Outcome(done, failed, spoiled, step.interruption())
+
+    @contextmanager
+    def _showing_parameters(self, step: NativeStep) -> Iterator[None]:
+        """Let what runs as it is written find the parameters of its step, should it look at them.
+
+        All others find those before the first step, until the engine puts the last ones there.
+        """
+        kernels = step.opaque_kernels()
+        if not kernels:
+            yield
+            return
+        values = self._network.flat.values
+        before = values.copy()
+        kernels[0].prepare = lambda: self._padded.collect(self.vectors.values, values)
+        try:
+            yield
+        finally:
+            values[...] = before
+            kernels[0].prepare = None
 
     def _work(self, step: NativeStep, rows: int) -> int:
         """Estimate a step's cost, in multiply-adds."""
@@ -251,7 +279,8 @@ class NetworkCode:
 
     def _ending(self, step: NativeStep, rows: int) -> int:
         """Return how each step ends: by settings and rows, whatever the threads."""
-        if self._settings.clip_norm is not None:
+        # What runs as it is written may fail, and should not have to run once more.
+        if self._settings.clip_norm is not None or step.lowered.opaque:
             return UPDATE_AFTER_CHECK
         is_tile = rows <= step.tile_rows and not self.takes_whole_batch
         return UPDATE_IN_TILE if is_tile else UPDATE_BY_BLOCKS

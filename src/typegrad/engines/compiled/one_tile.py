@@ -15,7 +15,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from typegrad.engines.compiled.chain import Chain
 from typegrad.engines.compiled.layout import LARGEST_BLOCK, PaddedParameters, Segment
 from typegrad.engines.compiled.program import (
     ABSOLUTE,
@@ -25,7 +24,7 @@ from typegrad.engines.compiled.program import (
     Instruction,
     Operand,
 )
-from typegrad.engines.compiled.schedule import Layout, Schedule, Step, Total
+from typegrad.engines.compiled.schedule import Kernel, Layout, Schedule, Step, Total
 from typegrad.engines.compiled.updates import LoweredUpdate
 
 
@@ -63,7 +62,7 @@ class OneTile:
     padded: PaddedParameters
     update: LoweredUpdate
     outer_update: LoweredUpdate
-    addresses: Mapping[str | Chain, int]
+    addresses: Mapping[Kernel, int]
     itemsize: int
     has_one_row: bool
     keeps_gradient: bool

@@ -34,11 +34,14 @@ UNPLACED = -1
 
 # Further fields of a frame, which every native function is given beside its instruction: the
 # bases of the spaces come first.
-ROWS, FIRST_ROW, ORDER, ORDER_END, KEYS, THREAD, THREADS = range(SPACES, SPACES + 7)
-FRAME_FIELDS = SPACES + 7
+(
+    ROWS, FIRST_ROW, BATCH_ROWS, WHOLE_TILE_ROWS, ORDER, ORDER_END, KEYS, THREAD, THREADS,
+) = range(SPACES, SPACES + 9)  # fmt: skip
+FRAME_FIELDS = SPACES + 9
 
 # Fields of an instruction.
 FUNCTION, LENGTH, ROW_COUNT, COLUMNS, OPERANDS = range(5)
+OPERAND_FIELDS = 3
 
 TILE_ROWS = -1
 """In ROW_COUNT: as many rows as the frame says."""

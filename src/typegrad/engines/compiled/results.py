@@ -47,11 +47,11 @@ def take_results(lowering: StepLowering) -> None:
 def _as_total(lowering: StepLowering, value: Value) -> Place:
     """Return a sum over examples, or what was made of one, among the chunk's sums."""
     place = lowering.force(value)
-    if place.form != "row" or not lowering.is_computed(place):
+    if place.form not in ("row", "matrix") or not lowering.is_computed(place):
         return place
     lowering.result.takes_whole_batch = True
-    total = Place("sum", Total(padded(place.width, lowering.lanes)), place.width)
-    _copy_row(lowering, place, total)
+    total = Place("sum", Total(padded(place.width, lowering.lanes)), place.width, place.rows)
+    _copy_rows(lowering, place, total)
     return total
 
 
@@ -71,12 +71,12 @@ def _change_states(lowering: StepLowering) -> None:
         is_other = place in states.values() and place is not state
         if not is_row or is_other:
             raise NotNativeError("a layer's state that becomes something else than a row")
-        _copy_row(lowering, place, state, phase)
+        _copy_rows(lowering, place, state, phase)
     arrays = {id(leaf.array) for leaf, _ in changes}
     result.changed_states = [each for each in result.states if id(each[0]) in arrays]
 
 
-def _copy_row(lowering: StepLowering, source: Place, target: Place, phase: int = 0) -> None:
+def _copy_rows(lowering: StepLowering, source: Place, target: Place, phase: int = 0) -> None:
     chain = copying(form_of(source, target.width))
     columns = padded(target.width, lowering.lanes)
-    lowering.emit_joint(Step(chain, (target,), (source,), columns, rows=1), phase)
+    lowering.emit_joint(Step(chain, (target,), (source,), columns, target.rows), phase)

@@ -25,11 +25,14 @@ class Outcome(NamedTuple):
         Whether the next one met a number that is not finite.
     spoiled
         Whether that step has changed parameters.
+    interruption
+        What else than an error made it fail, and must be raised anew.
     """
 
     taken: int
     failed: bool
     spoiled: bool
+    interruption: BaseException | None = None
 
 
 class Runner:
@@ -54,8 +57,8 @@ class Runner:
         for name, value in fields.items():
             self._job[JOB[name]] = value
 
-    def run(self, first: int, last: int, threads: int) -> Outcome:
-        """Take some steps."""
+    def run(self, first: int, last: int, threads: int) -> tuple[int, bool, bool]:
+        """Take some steps; return an outcome's first three parts."""
         job = self._job
         self.set({"first_step": first, "last_step": last, "failed": 0, "spoiled": 0})
         helpers = self._start_helpers(threads)
@@ -63,7 +66,7 @@ class Runner:
         for helper in helpers:
             helper.result()
         spoiled = bool(job[JOB["spoiled"]])
-        return Outcome(taken, spoiled or bool(job[JOB["failed"]]), spoiled)
+        return taken, spoiled or bool(job[JOB["failed"]]), spoiled
 
     def _start_helpers(self, threads: int) -> list[Any]:
         if threads == 1:

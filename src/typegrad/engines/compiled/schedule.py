@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, Union
 
 from typegrad.engines.compiled.chain import Chain
 from typegrad.engines.compiled.layout import TileMemory
@@ -15,6 +15,12 @@ from typegrad.engines.compiled.program import (
     Instruction,
     Operand,
 )
+
+if TYPE_CHECKING:
+    from typegrad.engines.compiled.opaque import OpaqueKernel
+
+Kernel: TypeAlias = Union[str, Chain, "OpaqueKernel"]
+"""What a step calls: a kernel by its name, a chain, or what runs as it is written."""
 
 Form: TypeAlias = Literal["tile", "column", "codes", "row", "matrix", "number", "sum", "gradient"]
 """What an array is, and how it lies in memory; n is the number of examples.
@@ -96,6 +102,13 @@ class Place:
         """Floats from one row to the next."""
         return self.memory.stride
 
+    @property
+    def space(self) -> int:
+        """What its address counts from."""
+        if isinstance(self.memory, Operand):
+            return self.memory.space
+        return WORKSPACE if isinstance(self.memory, Buffer) else SUMS
+
 
 @dataclass
 class Step:
@@ -116,7 +129,7 @@ class Step:
         done in the phases before it.
     """
 
-    kernel: str | Chain
+    kernel: Kernel
     outputs: tuple[Place, ...]
     inputs: tuple[Place, ...]
     columns: int
@@ -209,7 +222,7 @@ class Layout:
 
     def instructions(
         self,
-        addresses: Mapping[str | Chain, int],
+        addresses: Mapping[Kernel, int],
         *,
         first_tile: bool,
         phase: int = 0,
@@ -224,13 +237,13 @@ class Layout:
         ]
 
     def instructions_of(
-        self, step: Step, addresses: Mapping[str | Chain, int], *, first_tile: bool
+        self, step: Step, addresses: Mapping[Kernel, int], *, first_tile: bool
     ) -> list[Instruction]:
         """Return the calls for one step."""
         return [self._instruction(each, addresses, first_tile) for each in _for_each_total(step)]
 
     def _instruction(
-        self, step: Step, addresses: Mapping[str | Chain, int], first_tile: bool
+        self, step: Step, addresses: Mapping[Kernel, int], first_tile: bool
     ) -> Instruction:
         operands = [self.operand(place) for place in (*step.outputs, *step.inputs)]
         if step.accumulates:

@@ -13,8 +13,10 @@ from typegrad.engines.base import TrainingData
 from typegrad.engines.compiled.branches import split_branches
 from typegrad.engines.compiled.graph_facts import NotNativeError, known_number, name_of
 from typegrad.engines.planned_step import StepTracer
+from typegrad.layers import Layer
 from typegrad.tracing import Call, Graph, Leaf, Node, Scalar
 from typegrad.tracing.graph import operands
+from typegrad.tracing.primitives import Opaque
 from typegrad.types import Shape
 
 if TYPE_CHECKING:
@@ -77,7 +79,9 @@ def trace_step(network: NeuralNetwork, data: TrainingData, tracer: StepTracer) -
             np.resize(data.targets, (batch, *data.targets.shape[1:])),
             np.ones(batch, network.dtype),
         )
-        return tracer.trace(example, 1, True)
+        graph = tracer.trace(example, 1, True)
+        _refuse_opaque(tracer, Layer)
+        return graph
 
     lengths = (*data.inputs.shape[1:], *data.targets.shape[1:])
     clear = _trace_for_any(network, lengths, tracer, trace)
@@ -97,9 +101,18 @@ def trace_forward(
     """
 
     def trace(batch: int) -> Graph:
-        return tracer.trace_forward(np.zeros((batch, *row), network.dtype), finish)
+        graph = tracer.trace_forward(np.zeros((batch, *row), network.dtype), finish)
+        _refuse_opaque(tracer, object)
+        return graph
 
     return _agreed(_trace_for_any(network, row, tracer, trace))
+
+
+def _refuse_opaque(tracer: StepTracer, kind: type) -> None:
+    """Refuse what could not be traced, if it is of a kind."""
+    for culprit, reason in tracer.reasons.values():
+        if isinstance(culprit, kind):
+            raise NotNativeError(f"{culprit} ({reason})")
 
 
 def _trace_for_any(
@@ -109,14 +122,15 @@ def _trace_for_any(
     traced = []
     for batch in _unused_lengths(network, lengths):
         graph = trace(batch)
-        for culprit, reason in tracer.reasons.values():
-            raise NotNativeError(f"{culprit} ({reason})")
         graph, branches = split_branches(graph)
         traced.append(TracedStep(graph, branches, batch))
         tracer.repeats = 1
-    clear = [step for step in traced if _is_clear(step)]
+    unclear = [_unclear_node(step) for step in traced]
+    clear = [step for step, node in zip(traced, unclear, strict=True) if node is None]
     if len(clear) < 2:
-        raise NotNativeError("arrays whose columns are examples")
+        culprit = next(node for node in unclear if node is not None)
+        origin = culprit.origin if isinstance(culprit, Call) else None
+        raise NotNativeError("arrays whose columns are examples", origin)
     return clear
 
 
@@ -125,7 +139,9 @@ def _agreed(clear: list[TracedStep]) -> TracedStep:
     for other in clear[1:]:
         difference = _first_difference(clear[0], other)
         if difference is not None:
-            raise NotNativeError(f"{difference}, which uses the number of examples")
+            raise NotNativeError(
+                f"{difference.text}, which uses the number of examples", difference.origin
+            )
     return clear[0]
 
 
@@ -137,14 +153,15 @@ def _unused_lengths(network: NeuralNetwork, lengths: Shape) -> Iterator[int]:
         yield next(number for number in count(start) if number not in taken)
 
 
-def _is_clear(step: TracedStep) -> bool:
-    """Whether only first axes have the number of examples as their length."""
-    nodes: list[Node] = [*step.graph.leaves(), *step.graph.calls]
-    return not any(
-        step.batch in node.shape[1:]
-        for node in nodes
-        if not (isinstance(node, Call) and name_of(node) in _TURNED)
-    )
+def _unclear_node(step: TracedStep) -> Node | None:
+    """Return what has the number of examples as the length of another axis than the first."""
+    results = [leaf for call in step.graph.calls for leaf in call.results]
+    nodes: list[Node] = [*step.graph.leaves(), *step.graph.calls, *results]
+    for node in nodes:
+        is_turned = isinstance(node, Call) and name_of(node) in _TURNED
+        if step.batch in node.shape[1:] and not is_turned:
+            return node
+    return None
 
 
 def _find_counts(traced: list[TracedStep]) -> None:
@@ -176,19 +193,27 @@ def _formula_of(numbers: list[float | None], counts: list[int]) -> Callable[[Any
     return None
 
 
-def _first_difference(one: TracedStep, other: TracedStep) -> str | None:
+@dataclass(frozen=True)
+class _Difference:
+    """Where two graphs differ."""
+
+    text: str
+    origin: object = None
+
+
+def _first_difference(one: TracedStep, other: TracedStep) -> _Difference | None:
     """Say what differs between two numbers of examples, besides the lengths of axes."""
     numbers: dict[int, int] = {}
     if len(one.graph.calls) != len(other.graph.calls):
-        return "the network"
-    pairs = zip(one.graph.calls, other.graph.calls, strict=True)
-    for index, (call, twin) in enumerate(pairs):
-        numbers[id(call)] = numbers[id(twin)] = index
+        return _Difference("the network")
+    for call, twin in zip(one.graph.calls, other.graph.calls, strict=True):
+        for node, same in zip((call, *call.results), (twin, *twin.results), strict=True):
+            numbers[id(node)] = numbers[id(same)] = len(numbers)
         left, right = (
             _key(each, numbers, step.batch) for each, step in ((call, one), (twin, other))
         )
         if left != right:
-            return f"{name_of(call)} in {call.origin}"
+            return _Difference(f"{name_of(call)} in {call.origin}", call.origin)
     return None
 
 
@@ -197,7 +222,7 @@ def _key(call: Call, numbers: dict[int, int], batch: int) -> Any:
     with_lengths = name_of(call) in _OF_SHAPES
 
     def of(argument: Any) -> Any:
-        if isinstance(argument, Leaf):
+        if isinstance(argument, Leaf) and argument.kind != "result":
             return (argument.kind, argument.name, _content(argument))
         if isinstance(argument, Node):
             return numbers[id(argument)]
@@ -207,7 +232,9 @@ def _key(call: Call, numbers: dict[int, int], batch: int) -> Any:
             return "examples"
         return repr(argument)
 
-    return name_of(call), of(call.arguments), repr(call.keywords), len(list(operands(call)))
+    # Names of opaque parts that count something change.
+    name = id(call.origin) if isinstance(call.function, Opaque) else name_of(call)
+    return name, of(call.arguments), repr(call.keywords), len(list(operands(call)))
 
 
 def _content(leaf: Leaf) -> bytes | None:

@@ -10,6 +10,7 @@ from typing import Any
 from typegrad.engines.compiled import llvm
 from typegrad.engines.compiled.code import WORD, Code, Int, Value, Variable, declare
 from typegrad.engines.compiled.program import (
+    BATCH_ROWS,
     BLOCK,
     FIRST_ROW,
     FRAME_FIELDS,
@@ -24,6 +25,7 @@ from typegrad.engines.compiled.program import (
     SUMS,
     THREAD,
     THREADS,
+    WHOLE_TILE_ROWS,
     WORKSPACE,
 )
 from typegrad.engines.compiled.vector import Vectors
@@ -74,7 +76,8 @@ NO_UPDATE, UPDATE_AFTER_CHECK, UPDATE_BY_BLOCKS, UPDATE_IN_TILE = range(4)
 =====================  =====================================================================
 
 In the last two, and where the update itself makes a number that is not finite, that is found when
-parameters have changed: the job is then called spoiled. So it is when an instruction fails.
+parameters have changed: the job is then called spoiled. So it is when an instruction fails, but for
+what comes before a phase: that is known in time.
 """
 
 FOR_ROWS, FOR_PARAMETERS, FOR_PARAMETERS_LAST = range(3)
@@ -121,6 +124,7 @@ class Worker(Code):
         self.write(frame, self.workspace, WORKSPACE)
         self.write(frame, self.thread, THREAD)
         self.write(frame, self.threads, THREADS)
+        self.write(frame, self.field("tile_rows"), WHOLE_TILE_ROWS)
         self.write(frame, self.field("order") + self.field("total_rows") * WORD, ORDER_END)
         first = self.field("first_step")
         with self.loop(self.field("last_step"), 1, first) as step:
@@ -128,6 +132,7 @@ class Worker(Code):
             rows = (self.field("total_rows") - begin).min(self.field("rows_per_step"))
             is_whole = rows.equals(self.field("rows_per_step"))
             chunks = self.field("chunks").choose(is_whole, self.field("last_chunks"))
+            self.write(frame, rows, BATCH_ROWS)
             self.write(frame, self.field("scalars") + step * self.field("scalar_bytes"), SCALARS)
             self.write(frame, self.field("keys") + step * self.field("key_bytes"), KEYS)
             taken = step - first
@@ -230,7 +235,9 @@ class Worker(Code):
                 self.write(self.frame, (rows + size - 1) // size, ROWS)
                 self.write(self.frame, self.field("workspaces"), WORKSPACE)
                 self.write(self.frame, self.field("gradient"), SUMS)
-                self.run_between(start, end)
+                found = self.call(self.run_program, start, end, self.frame)
+                with self.when(found.differs(0)):
+                    self.write_shared(self.job, 1, JOB["failed"])
             self.wait(taken)
 
     @contextmanager
@@ -299,7 +306,7 @@ class Worker(Code):
         )  # fmt: skip
 
     def check(self, step: Int, first: Int, chunks: Int) -> None:
-        """Leave if a number is not finite; else note the loss and the factor of clipping.
+        """Leave if the step has failed or a number is not finite; else note loss and clipping.
 
         Every thread does, so that none has to wait for what another found.
         """
@@ -316,7 +323,8 @@ class Worker(Code):
         total = b.fadd(losses.get(), squares.get())
         # x - x is NaN for what is not finite.
         is_bad = b.fcmp_unordered("!=", b.fsub(total, total), llvm.ir.Constant(double, 0.0))
-        with self.when(is_bad):
+        has_failed = self.read_shared(self.job, JOB["failed"]).differs(0)
+        with self.when(b.or_(is_bad, has_failed)):
             with self.when(self.thread.equals(0)):
                 self.write_shared(self.job, 1, JOB["failed"])
                 with self.when(self.field("ending").equals(UPDATE_IN_TILE)):

@@ -1,0 +1,378 @@
+"""Parts that run as they are written, between native steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+import typegrad as tg
+from typegrad.engines import CompiledEngine, EagerEngine, StepSettings, TrainingData
+from typegrad.types import Array
+
+from .formulas import Formula, case_of, ones
+from .training import Case, assert_close, assert_same_bits, data_for, train
+
+NOTE = "runs as it is written, between native steps: "
+
+
+def foreign(x: Array) -> Array:
+    """Return tanh, in a way that cannot be traced."""
+    values = [np.tanh(value) for value in x.reshape(-1).tolist()]
+    return np.array(values, x.dtype).reshape(x.shape)
+
+
+class Foreign(tg.ElementwiseOperation):
+    """An operation that cannot be traced."""
+
+    def output(self, x: Array) -> Array:
+        return foreign(x)
+
+    def input_grad(self, output_grad: Array, x: Array, y: Array) -> Array:
+        return output_grad * (1.0 - y * y)
+
+
+class ForeignProduct(tg.BinaryOperation):
+    """One of two operands."""
+
+    def output(self, left: Array, right: Array) -> Array:
+        return foreign(left) * right
+
+    def left_grad(self, output_grad: Array, left: Array, right: Array, y: Array) -> Array:
+        return output_grad * right * (1.0 - foreign(left) ** 2)
+
+    def right_grad(self, output_grad: Array, left: Array, right: Array, y: Array) -> Array:
+        return output_grad * foreign(left)
+
+
+class Gated(tg.Layer):
+    """The first columns times the others."""
+
+    def __init__(self, width: int) -> None:
+        self.in_features, self.out_features = 2 * width, width
+        self.product = ForeignProduct()
+
+    def forward(self, x: Array, mode: tg.Mode = tg.INFERENCE) -> Array:
+        width = self.out_features
+        assert width is not None
+        return self.product.forward(x[:, :width], x[:, width:])
+
+    def backward(self, output_grad: Array) -> Array:
+        return np.concatenate(self.product.backward(output_grad), axis=1)
+
+
+class ForeignLinear(tg.ParameterOperation[Array, Array]):
+    """A product with a matrix, and a factor for each of its columns."""
+
+    def output(self, x: Array, weight: Array, factor: Array) -> Array:
+        return foreign(x @ weight) * factor
+
+    def input_grad(
+        self, output_grad: Array, x: Array, y: Array, weight: Array, factor: Array
+    ) -> Array:
+        slopes: Array = output_grad * factor * (1.0 - foreign(x @ weight) ** 2)
+        return slopes @ weight.T
+
+    def parameter_grads(
+        self, output_grad: Array, x: Array, y: Array, weight: Array, factor: Array
+    ) -> tuple[Array, Array]:
+        z = foreign(x @ weight)
+        slopes = output_grad * factor * (1.0 - z**2)
+        return x.T @ slopes, np.sum(output_grad * z, axis=0)
+
+
+class Dense(tg.Layer):
+    """Such a product as a layer; parameters may be one column, which native code has as a row."""
+
+    def __init__(self, in_features: int, out_features: int) -> None:
+        self.in_features, self.out_features = in_features, out_features
+        self.weight = tg.Parameter((in_features, out_features), tg.initializers.GlorotUniform())
+        self.factor = tg.Parameter((out_features,), tg.initializers.Constant(0.7))
+        self.operations = (ForeignLinear(self.weight, self.factor),)
+
+
+class ForeignLoss(tg.Loss):
+    """Squared errors that cannot be traced."""
+
+    def example_losses(self, prediction: Array, target: Array) -> Array:
+        errors: Array = np.sum((foreign(prediction) - target) ** 2, axis=1)
+        return errors
+
+    def prediction_grad(self, prediction: Array, target: Array) -> Array:
+        y = foreign(prediction)
+        return 2.0 * (y - target) * (1.0 - y * y)
+
+
+class Looked(tg.Layer):
+    """An operation that branches on what one that cannot be traced has computed."""
+
+    def __init__(self) -> None:
+        self.in_features = self.out_features = 4
+        self.operations = (Foreign(), Formula(_branch, ones))
+
+
+def _branch(x: Array) -> Array:
+    """Nothing is so large."""
+    return x if np.max(x) > 2.0 else 2.0 * x
+
+
+CASES = {
+    "an activation": Case(lambda: [tg.Dense(4, 5, Foreign()), tg.Dense(5, 2)]),
+    "of one column": Case(lambda: [tg.Dense(4, 1, Foreign()), tg.Dense(1, 2)]),
+    "two": Case(lambda: [tg.Dense(4, 37, Foreign()), tg.Dense(37, 5, Foreign()), tg.Dense(5, 2)]),
+    "of the inputs": Case(lambda: [tg.Activation(Foreign()), tg.Dense(4, 2)]),
+    "of the outputs": Case(lambda: [tg.Dense(4, 2), tg.Activation(Foreign())]),
+    "of two operands": Case(lambda: [tg.Dense(4, 10), Gated(5), tg.Dense(5, 2)]),
+    "with parameters": Case(lambda: [tg.Dense(4, 5), Dense(5, 3), tg.Dense(3, 2)]),
+    "with one column": Case(lambda: [tg.Dense(4, 5, "tanh"), Dense(5, 1), tg.Dense(1, 2)]),
+    "a loss": Case(lambda: [tg.Dense(4, 5, "tanh"), tg.Dense(5, 2)], loss=ForeignLoss),
+    "a loss with weights": Case(loss=ForeignLoss, weighted=True),
+    "all": Case(
+        lambda: [tg.Activation(Foreign()), Dense(4, 5), tg.Dense(5, 4), Gated(2)],
+        loss=ForeignLoss,
+    ),
+    "beside a batch normalisation": Case(
+        lambda: [tg.Dense(4, 5, Foreign()), tg.BatchNorm(5), tg.Dense(5, 2, Foreign())]
+    ),
+    "beside dropout and norms": Case(
+        lambda: [
+            tg.Dense(4, 5), tg.LayerNorm(5), tg.Dropout(0.3), tg.Activation(Foreign()),
+            tg.Dense(5, 2),
+        ],
+        optimizer=tg.Adam,
+    ),
+    "beside a lookup": Case(
+        lambda: [tg.ColumnEmbedding(4, {1: 3, 2: 4}, 2), tg.Dense(6, 2, Foreign())], codes=(1, 3)
+    ),
+    "with a branch on its results": Case(lambda: [Looked(), tg.Dense(4, 2)]),
+    "with a native kernel missing": case_of(Formula(lambda x: np.sort(x, axis=1), ones)),
+}  # fmt: skip
+
+
+@pytest.mark.usefixtures("_many_parts")
+@pytest.mark.parametrize("clip_norm", [None, 0.1])
+@pytest.mark.parametrize("rows", [7, 64, 150])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", CASES)
+def test_beside_native_steps(name: str, dtype: str, rows: int, clip_norm: float | None) -> None:
+    """The largest batch has three tiles; the last step has one row."""
+    case = replace(CASES[name], settings=StepSettings(clip_norm=clip_norm, mask_seed=3))
+    data = data_for(case, 2 * rows + 1, dtype)
+    eager = train(case, EagerEngine, data, rows)
+    one, two = (train(case, CompiledEngine, data, rows, threads=n) for n in (1, 2))
+    assert NOTE in one.notes[0]
+    assert not any("runs this network" in note for note in one.notes)
+    assert_close(one, eager)
+    assert_same_bits(one, two)
+
+
+@pytest.mark.parametrize("name", ["two", "with parameters", "a loss"])
+def test_full_batch_optimizer(name: str) -> None:
+    case = replace(CASES[name], optimizer=tg.LBFGS)
+    data = data_for(case, 31, "float64")
+    eager, compiled = (train(case, kind, data, 31) for kind in (EagerEngine, CompiledEngine))
+    assert NOTE in compiled.notes[0]
+    assert_close(compiled, eager)
+
+
+@dataclass
+class Plan:
+    """Says when an operation raises an error: as often as told, once it has run so often."""
+
+    error: BaseException
+    remaining: int = 10_000
+    times: int = 1
+
+
+@dataclass(frozen=True)
+class Failing(tg.ElementwiseOperation):
+    """Raises an error as planned; the plan is no option of the operation, which it looks at."""
+
+    plan: Plan
+
+    def output(self, x: Array) -> Array:
+        plan = self.plan
+        plan.remaining -= 1
+        if plan.remaining < 0 and plan.times > 0:
+            plan.times -= 1
+            raise plan.error
+        return np.array(x.tolist(), x.dtype)
+
+    def input_grad(self, output_grad: Array, x: Array, y: Array) -> Array:
+        return output_grad
+
+
+def ignore(note: str) -> None:
+    """Take a note."""
+
+
+def engine_with(
+    operation: tg.ElementwiseOperation, settings: StepSettings, optimizer: Any
+) -> CompiledEngine:
+    network = tg.NeuralNetwork(
+        tg.Dense(4, 5), tg.Activation(operation), tg.Dense(5, 2), loss=tg.MSELoss(), seed=0
+    )
+    return CompiledEngine(network, optimizer, settings, ignore)
+
+
+def numbers_of(engine: CompiledEngine) -> bytes:
+    assert isinstance(engine.optimizer, tg.Optimizer)
+    vectors = [engine.network.flat.values, *engine.optimizer.state_arrays.values()]
+    return b"".join(vector.tobytes() for vector in vectors)
+
+
+def prepared(plan: Plan) -> tuple[CompiledEngine, TrainingData]:
+    """Return an engine whose native code has run a step, and data."""
+    engine = engine_with(Failing(plan), StepSettings(), tg.Adam())
+    data = data_for(Case(), 60, "float32")
+    engine.run_epoch(data, np.arange(10), 10, np.full(1, 0.1))
+    return engine, data
+
+
+@pytest.mark.parametrize("times", [1, 100])
+def test_an_error_is_raised_and_the_steps_before_it_are_kept(times: int) -> None:
+    """One that does not come again when the step is taken anew, by another engine, is none."""
+    plan = Plan(ValueError("no such thing"), times=times)
+    engine, data = prepared(plan)
+    expected, _ = prepared(Plan(ValueError()))
+    plan.remaining = 3
+    epoch = (data, np.arange(60), 10, np.full(6, 0.1))
+    if times == 1:
+        losses, other = engine.run_epoch(*epoch), expected.run_epoch(*epoch)
+        np.testing.assert_allclose(losses, other, rtol=1e-5)
+        return
+    with pytest.raises(ValueError, match="no such thing"):
+        engine.run_epoch(*epoch)
+    expected.run_epoch(data, np.arange(30), 10, np.full(3, 0.1))
+    assert numbers_of(engine) == numbers_of(expected)
+    assert isinstance(engine.optimizer, tg.Adam)
+    assert engine.optimizer.steps == 4
+
+
+def test_an_interruption_is_no_error_of_the_part() -> None:
+    plan = Plan(KeyboardInterrupt())
+    engine, data = prepared(plan)
+    expected, _ = prepared(Plan(ValueError()))
+    plan.remaining = 3
+    with pytest.raises(KeyboardInterrupt):
+        engine.run_epoch(data, np.arange(60), 10, np.full(6, 0.1))
+    expected.run_epoch(data, np.arange(30), 10, np.full(3, 0.1))
+    assert numbers_of(engine) == numbers_of(expected)
+    losses = engine.run_epoch(data, np.arange(30, 60), 10, np.full(3, 0.1))
+    assert losses.tobytes() == expected.run_epoch(
+        data, np.arange(30, 60), 10, np.full(3, 0.1)
+    ).tobytes()  # fmt: skip
+
+
+def test_an_interruption_of_a_gradient() -> None:
+    plan = Plan(KeyboardInterrupt())
+    engine = engine_with(Failing(plan), StepSettings(), tg.LBFGS())
+    data = data_for(Case(), 60, "float32")
+    engine.accumulate(data, np.arange(60), 60, 0)
+    plan.remaining = 0
+    with pytest.raises(KeyboardInterrupt):
+        engine.accumulate(data, np.arange(60), 60, 1)
+
+
+def test_results_of_another_shape_fail() -> None:
+    class Shrinking(tg.UnaryOperation):
+        """Leaves out what it is told."""
+
+        dropped = 0
+
+        def output(self, x: Array) -> Array:
+            return np.array(x.tolist(), x.dtype)[:, self.dropped :]
+
+        def input_grad(self, output_grad: Array, x: Array, y: Array) -> Array:
+            return output_grad
+
+    class Layer(tg.Layer):
+        def __init__(self) -> None:
+            self.in_features = self.out_features = 4
+            self.operations = (Shrinking(),)
+
+    network = tg.NeuralNetwork(Layer(), tg.Dense(4, 2), loss=tg.MSELoss())
+    engine = CompiledEngine(network, tg.SGD(), StepSettings(), ignore)
+    data = data_for(Case(), 20, "float32")
+    epoch = (data, np.arange(20), 10, np.full(2, 0.1))
+    engine.run_epoch(*epoch)
+    Shrinking.dropped = 1
+    with pytest.raises(tg.ShapeError, match=r"\(10, 3\)"):
+        engine.run_epoch(*epoch)
+
+
+def test_parts_that_look_at_parameters() -> None:
+    """They find those of their step; so does who looks when the epoch is over."""
+
+    def run(kind: Callable[..., Any]) -> tuple[list[float], Array]:
+        seen: list[float] = []
+        layer = tg.Dense(4, 5)
+
+        def look(x: Array) -> Array:
+            seen.append(float(layer.weight.value[1, 2]))
+            return np.array(x.tolist(), x.dtype)
+
+        network = tg.NeuralNetwork(
+            layer, tg.Activation(Formula(look, ones)), tg.Dense(5, 2), loss=tg.MSELoss(), seed=0
+        )
+        data = data_for(Case(), 60, "float32")
+        engine = kind(network, tg.SGD(), StepSettings(), *([ignore] * (kind is CompiledEngine)))
+        engine.run_epoch(data, np.arange(10), 10, np.full(1, 0.1))
+        seen.clear()
+        engine.run_epoch(data, np.arange(60), 10, np.full(6, 0.1))
+        return seen, network.flat.values
+
+    (seen, values), (expected, others) = run(CompiledEngine), run(EagerEngine)
+    np.testing.assert_allclose(seen, expected, rtol=1e-5)
+    assert len(set(seen)) == 6
+    np.testing.assert_allclose(values, others, rtol=1e-4)
+
+
+class Whole(tg.Layer):
+    """A layer that cannot be traced, outside of operations."""
+
+    def output_features(self, in_features: int | None) -> int | None:
+        return in_features
+
+    def forward(self, x: Array, mode: tg.Mode = tg.INFERENCE) -> Array:
+        return foreign(x)
+
+    def backward(self, output_grad: Array) -> Array:
+        return output_grad
+
+
+class Normalized(tg.Layer):
+    """A matrix that an operation makes of a parameter."""
+
+    def __init__(self) -> None:
+        self.in_features = self.out_features = 4
+        self.weight = tg.Parameter((4, 4), tg.initializers.GlorotUniform())
+        self.foreign = Foreign()
+        self.product = tg.MatMul()
+
+    def forward(self, x: Array, mode: tg.Mode = tg.INFERENCE) -> Array:
+        return self.product.forward(x, self.foreign.forward(self.weight.value))
+
+    def backward(self, output_grad: Array) -> Array:
+        grad, weight_grad = self.product.backward(output_grad)
+        np.add(self.weight.grad, self.foreign.backward(weight_grad), out=self.weight.grad)
+        return grad
+
+
+@pytest.mark.parametrize(
+    ("layer", "reason"),
+    [
+        (Whole, "Whole() (it turns an array's value into a Python number"),
+        (Normalized, "an array of shape (4, 4) and float32 in Foreign()"),
+    ],
+)
+def test_what_the_planned_engine_takes_as_a_whole(layer: type[tg.Layer], reason: str) -> None:
+    case = Case(lambda: [layer(), tg.Dense(4, 2)])
+    data = data_for(case, 20, "float32")
+    compiled = train(case, CompiledEngine, data, 7)
+    assert reason in compiled.notes[0]
+    assert compiled.notes[0].startswith("the planned engine runs this network: ")
+    assert_same_bits(compiled, train(case, EagerEngine, data, 7))
