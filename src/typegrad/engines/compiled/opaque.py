@@ -104,7 +104,7 @@ class OpaqueKernel:
         return 0
 
     def _arrays_at(
-        self, instruction: int, frame: Sequence[int]
+        self, instruction: int, frame: ctypes.Array[ctypes.c_int64]
     ) -> tuple[list[_MemoryArray], list[_MemoryArray]]:
         """Return outputs and inputs in memory, which is mostly where it was for another step."""
         key = (instruction, *[frame[field] for field in self._changing])
@@ -264,7 +264,9 @@ class _Memory:
         }
 
 
-def _operands(instruction: int, frame: Sequence[int], dtype: np.dtype[Any]) -> list[_At]:
+def _operands(
+    instruction: int, frame: ctypes.Array[ctypes.c_int64], dtype: np.dtype[Any]
+) -> list[_At]:
     """Return where an instruction's operands lie."""
     (length,) = _integers(instruction + LENGTH * WORD, 1)
     fields = _integers(instruction, length)[OPERANDS:]
