@@ -126,6 +126,8 @@ def prediction_error(prediction: Array, target: Array) -> Array:
 def column_means(values: Array, sample_weight: Vector | None) -> Array:
     """Weighted mean over examples, of each output."""
     weights = _checked_weights(sample_weight, len(values))
+    if weights is None:  # What np.average does then, in a third of the time for a few rows.
+        return np.atleast_1d(np.add.reduce(values, axis=0) / len(values))
     return np.atleast_1d(np.average(values, axis=0, weights=weights))
 
 

@@ -147,7 +147,7 @@ class CompiledPredictor:
         self._input: Array = np.zeros(self._row_shape, code.input_dtype)
         outputs: Array = np.zeros((1, *code.output_row), code.output_dtype)
         self._copy_outputs: Callable[[], Array] = outputs[0].copy
-        self._job = code.job(self._input.reshape(1, -1), outputs)
+        self._job = code.job(self._input.reshape(1, -1), outputs, code.workspaces())
         self._job_address = ctypes.c_void_p(self._job.array.ctypes.data)
         self._native = code.library.forward_alone
 

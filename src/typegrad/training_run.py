@@ -198,10 +198,10 @@ class TrainingRun:
 
     def _mean_loss(self, losses: Vector) -> float:
         """Mean over examples: each step counts with its rows."""
-        rows = np.full(len(losses), self.rows_per_step)
+        rows = np.full(len(losses), float(self.rows_per_step))
         if len(losses) == self.steps_per_epoch:
-            rows[-1] = len(self.data.training) - rows[:-1].sum()
-        return float(np.average(losses, weights=rows))
+            rows[-1] = len(self.data.training) - self.rows_per_step * (len(losses) - 1)
+        return float((losses * rows).sum() / rows.sum())
 
     def _build_engine(self) -> Engine:
         trainer = self.trainer

@@ -33,8 +33,8 @@ MOST_FAILURES = 3
 """Steps that fail in native code before the planned engine takes all: each costs as much as all
 steps before it in the same call."""
 
-WORTH_FORWARD_CODE = 1_000_000
-"""Rows times parameters from which on evaluation by native code is worth preparing it."""
+WORTH_FORWARD_CODE = 250_000
+"""Rows times parameters from which on evaluation by native code takes less time than NumPy."""
 
 
 class CompiledEngine(PlannedEngine):

@@ -101,6 +101,7 @@ class ForwardCode:
         self.output_dtype = self._dtype
         self.finish: Callable[[Array], Array] | None = None
         self._scalers = _scalers_of(network)
+        self._unused: dict[int, Any] = {}
         self._lowering = self._lower(network)
         self._build()
         self.refresh()
@@ -174,6 +175,17 @@ class ForwardCode:
         rest = places.instructions(addresses, first_tile=True)
         self._program = encode([load, *rest])
         self._order: IntArray = np.arange(self.tile_rows)
+        start, end = span(self._program)
+        # Those that all jobs have in common.
+        self._fields = {
+            "program": start,
+            "end": end,
+            "input_bytes": width * self.input_dtype.itemsize,
+            "output_bytes": int(np.prod(self.output_row)) * self.output_dtype.itemsize,
+            "tile_rows": self.tile_rows,
+            "order": self._order.ctypes.data,
+            "workspace_bytes": self._workspace_bytes,
+        }
 
     def refresh(self) -> None:
         """Take over the network's parameters, buffers and scalers as they are."""
@@ -211,40 +223,39 @@ class ForwardCode:
         """
         outputs: Array = np.empty((len(inputs), *self.output_row), self.output_dtype)
         threads = max(1, min(threads, len(inputs) * self.multiply_adds // WORK_PER_THREAD))
-        job = self.job(inputs, outputs, threads)
-        address = job.array.ctypes.data
+        # Another thread may be at it too: who has taken memory has it alone.
+        memory = self._unused.pop(threads, None)
+        workspaces = self.workspaces(threads) if memory is None else memory
+        job = self.job(inputs, outputs, workspaces)
+        failed = self._run_on(threads, job.array.ctypes.data)
+        self._unused[threads] = workspaces
+        check_rows_taken(*failed)
+        return outputs
+
+    def _run_on(self, threads: int, address: int) -> list[int]:
         if threads == 1:
-            check_rows_taken(self.library.forward(address, 0, 1))
-            return outputs
+            return [self.library.forward(address, 0, 1)]
         with ThreadPoolExecutor(threads - 1, "typegrad") as pool:
             helpers = [
                 pool.submit(self.library.forward, address, number, threads)
                 for number in range(1, threads)
             ]
             failed = self.library.forward(address, 0, threads)
-        check_rows_taken(failed, *(helper.result() for helper in helpers))
-        return outputs
+        return [failed, *(helper.result() for helper in helpers)]
 
-    def job(self, inputs: Array, outputs: Array, threads: int = 1) -> Job:
+    def workspaces(self, threads: int = 1) -> Any:
+        """Return memory for a job's threads."""
+        return aligned_zeros(threads * self._workspace_bytes, np.dtype(np.uint8))
+
+    def job(self, inputs: Array, outputs: Array, workspaces: Any) -> Job:
         """Return a job, to be run as often as one likes."""
-        workspaces = aligned_zeros(threads * self._workspace_bytes, np.dtype(np.uint8))
-        start, end = span(self._program)
-        return Job(
-            {
-                "program": start,
-                "end": end,
-                "inputs": inputs.ctypes.data,
-                "input_bytes": int(np.prod(self.row)) * inputs.itemsize,
-                "outputs": outputs.ctypes.data,
-                "output_bytes": int(np.prod(self.output_row)) * outputs.itemsize,
-                "rows": len(inputs),
-                "tile_rows": self.tile_rows,
-                "order": self._order.ctypes.data,
-                "workspaces": workspaces.ctypes.data,
-                "workspace_bytes": self._workspace_bytes,
-            },
-            (self, inputs, outputs, workspaces),
-        )
+        fields = {
+            "inputs": inputs.ctypes.data,
+            "outputs": outputs.ctypes.data,
+            "rows": len(inputs),
+            "workspaces": workspaces.ctypes.data,
+        }
+        return Job({**self._fields, **fields}, (self, inputs, outputs, workspaces))
 
 
 def check_rows_taken(*failed: int) -> None:
