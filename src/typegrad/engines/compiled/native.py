@@ -125,6 +125,8 @@ class NativeStep:
         Rows of a tile.
     workspace_bytes
         Memory of a thread.
+    opaque
+        What runs as it is written, in its order.
     """
 
     def __init__(
@@ -146,22 +148,19 @@ class NativeStep:
         used_bytes = max(self._places.used_bytes, self._one_tile_places.used_bytes)
         self.workspace_bytes = -(-used_bytes // 4096) * 4096 + 4096
         self._addresses: dict[Kernel, int] = {name: library.kernel(name) for name in KERNELS}
-        self._addresses |= {kernel: kernel.address for kernel in self.opaque_kernels()}
+        self.opaque = [
+            step.kernel for step in self.lowered.opaque if isinstance(step.kernel, OpaqueKernel)
+        ]
+        self._addresses |= {kernel: kernel.address for kernel in self.opaque}
         chains = [SCALE_CHAIN, *schedule.chains(), *(each.chain for each in updates or ())]
         for chain, address in library.chains(chains).items():
             self._addresses[chain] = address
         self._programs: tuple[tuple[Any, ...], Programs] | None = None
         self._shares: dict[tuple[int, bool], list[list[IntArray]]] = {}
 
-    def opaque_kernels(self) -> list[OpaqueKernel]:
-        """Return what runs as it is written, in its order."""
-        return [
-            step.kernel for step in self.lowered.opaque if isinstance(step.kernel, OpaqueKernel)
-        ]
-
     def interruption(self) -> BaseException | None:
         """Return what else than an error has ended a part that runs as it is written, once."""
-        for kernel in self.opaque_kernels():
+        for kernel in self.opaque:
             if kernel.interruption is not None:
                 found, kernel.interruption = kernel.interruption, None
                 return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -24,6 +24,7 @@ from typegrad.engines.compiled.native import (
     mask_keys,
     update_program,
 )
+from typegrad.engines.compiled.opaque import OpaqueKernel
 from typegrad.engines.compiled.program import WORKSPACE, Operand, span
 from typegrad.engines.compiled.runner import Outcome, Runner, double_bits
 from typegrad.engines.compiled.traced_step import TracedStep
@@ -239,10 +240,10 @@ class NetworkCode:
         ending = self._ending(step, steps.rows_per_step) if with_update else NO_UPDATE
         kept = self._set_job(step, steps, losses, threads, ending)
         step.take_states()
-        at_a_time = max(1, WORK_PER_CALL // (work + WORK_PER_OPAQUE * len(step.lowered.opaque)))
+        at_a_time = max(1, WORK_PER_CALL // (work + WORK_PER_OPAQUE * len(step.opaque)))
         done, total = 0, len(steps.rates)
         failed = spoiled = False
-        with self._showing_parameters(step):
+        with self._showing_parameters(step.opaque[0]) if step.opaque else nullcontext():
             while done < total and not failed and not should_stop():
                 last = min(done + at_a_time, total)
                 taken, failed, spoiled = self._runner.run(done, last, threads)
@@ -254,23 +255,19 @@ class NetworkCode:
         return Outcome(done, failed, spoiled, step.interruption())
 
     @contextmanager
-    def _showing_parameters(self, step: NativeStep) -> Iterator[None]:
+    def _showing_parameters(self, first: OpaqueKernel) -> Iterator[None]:
         """Let what runs as it is written find the parameters of its step, should it look at them.
 
         All others find those before the first step, until the engine puts the last ones there.
         """
-        kernels = step.opaque_kernels()
-        if not kernels:
-            yield
-            return
         values = self._network.flat.values
         before = values.copy()
-        kernels[0].prepare = lambda: self._padded.collect(self.vectors.values, values)
+        first.prepare = lambda: self._padded.collect(self.vectors.values, values)
         try:
             yield
         finally:
             values[...] = before
-            kernels[0].prepare = None
+            first.prepare = None
 
     def _work(self, step: NativeStep, rows: int) -> int:
         """Estimate a step's cost, in multiply-adds."""
@@ -280,7 +277,7 @@ class NetworkCode:
     def _ending(self, step: NativeStep, rows: int) -> int:
         """Return how each step ends: by settings and rows, whatever the threads."""
         # What runs as it is written may fail, and should not have to run once more.
-        if self._settings.clip_norm is not None or step.lowered.opaque:
+        if self._settings.clip_norm is not None or step.opaque:
             return UPDATE_AFTER_CHECK
         is_tile = rows <= step.tile_rows and not self.takes_whole_batch
         return UPDATE_IN_TILE if is_tile else UPDATE_BY_BLOCKS
