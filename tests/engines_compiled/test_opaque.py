@@ -94,6 +94,41 @@ class Dense(tg.Layer):
         self.operations = (ForeignLinear(self.weight, self.factor),)
 
 
+class ForeignLayer(tg.Layer):
+    """A layer that cannot be traced outside of its operations; it adds to gradients twice."""
+
+    def __init__(self, in_features: int, out_features: int) -> None:
+        self.in_features, self.out_features = in_features, out_features
+        self.inner = tg.Dense(in_features, out_features)
+
+    def forward(self, x: Array, mode: tg.Mode = tg.INFERENCE) -> Array:
+        self.x = foreign(x)
+        return self.inner.forward(self.x, mode) + self._mean_bias()
+
+    def _mean_bias(self) -> float:
+        assert self.inner.bias is not None
+        return float(np.mean(self.inner.bias.value))
+
+    def backward(self, output_grad: Array) -> Array:
+        bias = self.inner.bias
+        assert bias is not None
+        bias.grad[...] += np.sum(output_grad) / bias.size
+        return self.inner.backward(output_grad) * (1.0 - self.x**2)
+
+
+class Noisy(tg.Layer):
+    """Random numbers of the mode, which depend on the step, in a way that cannot be traced."""
+
+    def output_features(self, in_features: int | None) -> int | None:
+        return in_features
+
+    def forward(self, x: Array, mode: tg.Mode = tg.INFERENCE) -> Array:
+        return foreign(x) + (mode.uniform(*x.shape).astype(x.dtype) if mode.training else 0.0)
+
+    def backward(self, output_grad: Array) -> Array:
+        return output_grad
+
+
 class ForeignLoss(tg.Loss):
     """Squared errors that cannot be traced."""
 
@@ -134,6 +169,11 @@ CASES = {
         lambda: [tg.Activation(Foreign()), Dense(4, 5), tg.Dense(5, 4), Gated(2)],
         loss=ForeignLoss,
     ),
+    "a layer with parameters": Case(
+        lambda: [tg.Dense(4, 5), ForeignLayer(5, 3), tg.Dense(3, 4), ForeignLayer(4, 2)],
+        optimizer=tg.Adam,
+    ),
+    "a layer that draws": Case(lambda: [tg.Dense(4, 5), Noisy(), tg.Dense(5, 2)]),
     "beside a batch normalisation": Case(
         lambda: [tg.Dense(4, 5, Foreign()), tg.BatchNorm(5), tg.Dense(5, 2, Foreign())]
     ),
@@ -331,13 +371,15 @@ def test_parts_that_look_at_parameters() -> None:
     np.testing.assert_allclose(values, others, rtol=1e-4)
 
 
-class Whole(tg.Layer):
-    """A layer that cannot be traced, outside of operations."""
+class Counting(tg.Layer):
+    """A layer with a state that cannot be traced."""
 
-    def output_features(self, in_features: int | None) -> int | None:
-        return in_features
+    def __init__(self) -> None:
+        self.in_features = self.out_features = 4
+        self.seen = tg.Buffer(np.zeros(4))
 
     def forward(self, x: Array, mode: tg.Mode = tg.INFERENCE) -> Array:
+        self.seen.assign(self.seen.value + len(x))
         return foreign(x)
 
     def backward(self, output_grad: Array) -> Array:
@@ -365,7 +407,7 @@ class Normalized(tg.Layer):
 @pytest.mark.parametrize(
     ("layer", "reason"),
     [
-        (Whole, "Whole() (it turns an array's value into a Python number"),
+        (Counting, "Counting() (it turns an array's value into a Python number"),
         (Normalized, "an array of shape (4, 4) and float32 in Foreign()"),
     ],
 )

@@ -158,8 +158,6 @@ class PlannedEngine(EagerEngine):
 
     def _unwritten_gradients(self, graph: Graph) -> list[Vector]:
         """Return the gradients that must be zero before a step's first batch."""
-        if self._tracer.has_opaque_layers:
-            return [self.network.flat.grads]
         written = {id(leaf.array) for leaf, _ in graph.updates}
         parameters = self.network.parameters.values()
         return [part.grad for part in parameters if id(part.grad) not in written]

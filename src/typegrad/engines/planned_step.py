@@ -15,11 +15,10 @@ from typegrad.errors import TypegradError
 from typegrad.layers import Layer, Mode, named_parts
 from typegrad.operations.base import Operation
 from typegrad.operations.observing import without_observer
+from typegrad.operations.parameter import Parameter
 from typegrad.optimizers import Optimizer
 from typegrad.tracing import (
-    Call,
     Graph,
-    Node,
     NotTraceable,
     Recorder,
     Scalar,
@@ -27,7 +26,6 @@ from typegrad.tracing import (
     Tracer,
     simplify,
 )
-from typegrad.tracing.graph import operands
 from typegrad.types import Array, Vector
 
 if TYPE_CHECKING:
@@ -111,11 +109,6 @@ class StepTracer:
         self._buffers = network.buffers
         self._holders = find_holders(network)
 
-    @property
-    def has_opaque_layers(self) -> bool:
-        """Whether a whole layer could not be traced, and not only operations."""
-        return any(isinstance(culprit, Layer) for culprit, _ in self.reasons.values())
-
     def trace(self, batch: TrainingData, total: int, first: bool) -> Graph:
         """Trace a step on a batch like this one.
 
@@ -133,9 +126,7 @@ class StepTracer:
         TraceError
             If the network as a whole cannot be traced.
         """
-        return self._checked(
-            self._trace(lambda recorder: {"loss": self._run(recorder, batch, total)}, first)
-        )
+        return self._trace(lambda recorder: {"loss": self._run(recorder, batch, total)}, first)
 
     def trace_forward(self, inputs: Array, finish: Callable[[Any], Any]) -> Graph:
         """Trace a forward pass; the graph's output is called ``outputs``.
@@ -180,14 +171,6 @@ class StepTracer:
             culprit = drifting[0] if difference is None else difference.origin
             self._give_up_on(culprit, TraceError("it computes something else each time"))
 
-    def _checked(self, graph: Graph) -> Graph:
-        """Refuse gradients that both the graph and an opaque step may add to, in turns."""
-        gradients = {id(parameter.grad) for parameter in self._parameters.values()}
-        for leaf, node in graph.updates if self.has_opaque_layers else ():
-            if id(leaf.array) in gradients and leaf not in _operands_of(node):
-                raise TraceError(f"{leaf.name} is added to several times, beside opaque steps")
-        return graph
-
     def _give_up_on(self, culprit: object, reason: Exception) -> None:
         if culprit is None or id(culprit) in self.reasons:
             raise TraceError(f"{culprit or 'the network'}: {reason}") from reason
@@ -198,9 +181,7 @@ class StepTracer:
     ) -> tuple[Graph, Recorder]:
         guards = self.guards and (self.checks_branches_first or not self.reasons)
         recorder = Recorder(frozenset(self.reasons), self._concretely, guards=guards)
-        # An opaque layer adds to gradients by itself, so they have to be zero beforehand.
-        zeroed = first and not self.has_opaque_layers
-        with np.errstate(all="ignore"), without_observer(), self._traced_state(recorder, zeroed):
+        with np.errstate(all="ignore"), without_observer(), self._traced_state(recorder, first):
             outputs = run(recorder)
         return recorder.finish(**outputs), recorder
 
@@ -235,11 +216,26 @@ class StepTracer:
 
     def _backward(self, recorder: Recorder, layer: Layer, grad: Any, x: Tracer) -> Any:
         if id(layer) in self.reasons:
-            # It reads what its forward got: that array must not be reused before.
-            return recorder.opaque_call(
-                f"{layer}.backward", layer.backward, (grad,), layer, kept=(x,)
-            )
+            return self._opaque_backward(recorder, layer, grad, x)
         return recorder.within_layer(layer, lambda: layer.backward(grad))
+
+    def _opaque_backward(self, recorder: Recorder, layer: Layer, grad: Any, x: Tracer) -> Any:
+        """Write a layer's backward pass down as a function of its parameters' gradients too."""
+        parameters = [parameter for _, parameter in named_parts(layer, Parameter)]
+        sums: list[Any] = [parameter.grad for parameter in parameters]
+
+        def run(grad: Array, *before: Array) -> tuple[Array, ...]:
+            for parameter, array in zip(parameters, before, strict=True):
+                parameter.grad[...] = array
+            return (layer.backward(grad), *[parameter.grad for parameter in parameters])
+
+        # It reads what its forward got: that array must not be reused before.
+        input_grad, *after = recorder.opaque_call(
+            f"{layer}.backward", run, (grad, *sums), layer, kept=(x,)
+        )
+        for total, new in zip(sums, after, strict=True):
+            recorder.assign(total, new)
+        return input_grad
 
     def _loss_backward(self, recorder: Recorder, inputs: tuple[Any, ...]) -> Any:
         loss = self.network.loss
@@ -322,11 +318,6 @@ def find_holders(network: NeuralNetwork) -> list[Any]:
     kind: Any = Layer | Operation
     chain = network.chain
     return [chain, network.loss, *(part for _, part in named_parts(chain, kind))]
-
-
-def _operands_of(node: Node) -> list[Node]:
-    """Return what a node is computed from at once; nothing for a leaf."""
-    return list(operands(node)) if isinstance(node, Call) else []
 
 
 def trace_update(optimizer: Optimizer, flat: UpdateArrays, rate: float) -> Graph:

@@ -30,7 +30,7 @@ from typegrad.engines.compiled.results import take_results
 from typegrad.engines.compiled.schedule import Buffer, Place, Schedule, Step, Total
 from typegrad.tracing import Call, Graph, Leaf, Node, Scalar
 from typegrad.tracing.graph import operands
-from typegrad.tracing.primitives import Opaque
+from typegrad.tracing.primitives import Opaque, zero_gradient
 from typegrad.types import AnyArray, Array, Shape
 
 
@@ -156,7 +156,7 @@ class StepLowering:
         for call in self.graph.calls:
             if isinstance(call.function, Opaque):
                 lower_opaque(self, call)
-            elif not is_random(call):
+            elif not is_random(call) and call.function is not zero_gradient:
                 self.values[id(call)] = self._call(call)
         self._take_results()
         self.schedule.steps.sort(key=lambda step: (step.phase, not step.is_joint))

@@ -36,6 +36,7 @@ from typegrad.engines.compiled.worker import (
     UPDATE_IN_TILE,
 )
 from typegrad.engines.planned_step import UpdateArrays, trace_update
+from typegrad.layers.mode import Mode
 from typegrad.optimizers import FullBatchOptimizer, Optimizer
 from typegrad.tracing import TraceError
 from typegrad.types import IntArray, Vector
@@ -243,7 +244,8 @@ class NetworkCode:
         at_a_time = max(1, WORK_PER_CALL // (work + WORK_PER_OPAQUE * len(step.opaque)))
         done, total = 0, len(steps.rates)
         failed = spoiled = False
-        with self._showing_parameters(step.opaque[0]) if step.opaque else nullcontext():
+        first = step.opaque[0] if step.opaque else None
+        with nullcontext() if first is None else self._as_in_step(first, steps.first):
             while done < total and not failed and not should_stop():
                 last = min(done + at_a_time, total)
                 taken, failed, spoiled = self._runner.run(done, last, threads)
@@ -255,14 +257,21 @@ class NetworkCode:
         return Outcome(done, failed, spoiled, step.interruption())
 
     @contextmanager
-    def _showing_parameters(self, first: OpaqueKernel) -> Iterator[None]:
-        """Let what runs as it is written find the parameters of its step, should it look at them.
+    def _as_in_step(self, first: OpaqueKernel, first_step: int) -> Iterator[None]:
+        """Let what runs as it is written find parameters and mode of its step.
 
-        All others find those before the first step, until the engine puts the last ones there.
+        All others find the parameters before the first step, until the engine puts the last
+        ones there.
         """
         values = self._network.flat.values
         before = values.copy()
-        first.prepare = lambda: self._padded.collect(self.vectors.values, values)
+
+        def prepare(step: int) -> None:
+            self._padded.collect(self.vectors.values, values)
+            mode = Mode(True, self._settings.mask_seed, first_step + step)
+            self._traced.current.mode = mode
+
+        first.prepare = prepare
         try:
             yield
         finally:

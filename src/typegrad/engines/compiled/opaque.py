@@ -18,6 +18,7 @@ from typegrad.engines.compiled.program import (
     OPERAND_FIELDS,
     OPERANDS,
     SCALARS,
+    STEP,
     SUMS,
     WHOLE_TILE_ROWS,
     WORKSPACE,
@@ -25,7 +26,7 @@ from typegrad.engines.compiled.program import (
 from typegrad.engines.compiled.schedule import Place, Step
 from typegrad.errors import ShapeError
 from typegrad.tracing import Call, Node
-from typegrad.tracing.primitives import Opaque
+from typegrad.tracing.primitives import Opaque, zero_gradient
 from typegrad.types import Array, Shape
 
 if TYPE_CHECKING:
@@ -58,8 +59,8 @@ class OpaqueKernel:
     ----------
     address : int
         Where native code calls it.
-    prepare
-        Is called before.
+    prepare : callable or None
+        Is called before, with the number of the step in its job.
     interruption : BaseException or None
         What is no error of the part, such as KeyboardInterrupt, and must be raised anew.
     """
@@ -81,15 +82,16 @@ class OpaqueKernel:
         self._arrays: dict[tuple[int, ...], tuple[list[_MemoryArray], list[_MemoryArray]]] = {}
         self._kernel = _KERNEL(self._run)
         self.address: int = ctypes.cast(self._kernel, ctypes.c_void_p).value or 0
-        self.prepare: Callable[[], None] | None = None
+        self.prepare: Callable[[int], None] | None = None
         self.interruption: BaseException | None = None
 
     def _run(self, instruction: int, frame: int) -> int:
         """Return 1 if it fails."""
         try:
+            fields = _Frame.from_address(frame)
             if self.prepare is not None:
-                self.prepare()
-            outputs, inputs = self._arrays_at(instruction, _Frame.from_address(frame))
+                self.prepare(fields[STEP])
+            outputs, inputs = self._arrays_at(instruction, fields)
             arrays = [array.read() for array in inputs]
             with np.errstate(all="ignore"):  # as in all engines
                 computed = self._function(*arrays)
@@ -133,7 +135,7 @@ def lower_opaque(lowering: StepLowering, call: Call) -> None:
     function = call.function
     assert isinstance(function, Opaque)
     inputs = [
-        _BatchArray.of(node, lowering.place(node, call), lowering, call)
+        _BatchArray.of(node, _place_of(node, lowering, call), lowering, call)
         for node in call.arguments[: function.reads]
     ]
     outputs = [
@@ -151,6 +153,12 @@ def lower_opaque(lowering: StepLowering, call: Call) -> None:
     lowering.result.takes_whole_batch = True
     for leaf, array in zip(call.results, outputs, strict=True):
         lowering.values[id(leaf)] = array.place
+
+
+def _place_of(node: Node, lowering: StepLowering, call: Call) -> Place:
+    """Return where an argument lies; gradients start at zero."""
+    is_zero = isinstance(node, Call) and node.function is zero_gradient
+    return lowering.number(0.0) if is_zero else lowering.place(node, call)
 
 
 def _place_for(leaf: Node, lowering: StepLowering, call: Call) -> Place:

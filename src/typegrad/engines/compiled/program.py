@@ -35,9 +35,9 @@ UNPLACED = -1
 # Further fields of a frame, which every native function is given beside its instruction: the
 # bases of the spaces come first.
 (
-    ROWS, FIRST_ROW, BATCH_ROWS, WHOLE_TILE_ROWS, ORDER, ORDER_END, KEYS, THREAD, THREADS,
-) = range(SPACES, SPACES + 9)  # fmt: skip
-FRAME_FIELDS = SPACES + 9
+    ROWS, FIRST_ROW, ORDER, ORDER_END, KEYS, THREAD, THREADS, STEP, BATCH_ROWS, WHOLE_TILE_ROWS,
+) = range(SPACES, SPACES + 10)  # fmt: skip
+FRAME_FIELDS = SPACES + 10
 
 # Fields of an instruction.
 FUNCTION, LENGTH, ROW_COUNT, COLUMNS, OPERANDS = range(5)

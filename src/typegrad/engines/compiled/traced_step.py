@@ -12,8 +12,8 @@ import numpy as np
 from typegrad.engines.base import TrainingData
 from typegrad.engines.compiled.branches import split_branches
 from typegrad.engines.compiled.graph_facts import NotNativeError, known_number, name_of
-from typegrad.engines.planned_step import StepTracer
-from typegrad.layers import Layer
+from typegrad.engines.planned_step import RunMode, StepTracer
+from typegrad.layers import Buffer, Layer, named_parts
 from typegrad.tracing import Call, Graph, Leaf, Node, Scalar
 from typegrad.tracing.graph import operands
 from typegrad.tracing.primitives import Opaque
@@ -57,11 +57,14 @@ class TracedStep:
         The conditions that it branched on; see `split_branches`.
     batch
         The number of examples, which no array has as another length.
+    current
+        Where layers that run as they are written look for the mode of a step.
     """
 
     graph: Graph
     branches: Graph
     batch: int
+    current: RunMode
 
 
 def trace_step(network: NeuralNetwork, data: TrainingData, tracer: StepTracer) -> TracedStep:
@@ -80,7 +83,7 @@ def trace_step(network: NeuralNetwork, data: TrainingData, tracer: StepTracer) -
             np.ones(batch, network.dtype),
         )
         graph = tracer.trace(example, 1, True)
-        _refuse_opaque(tracer, Layer)
+        _refuse_opaque(tracer, _has_buffers)
         return graph
 
     lengths = (*data.inputs.shape[1:], *data.targets.shape[1:])
@@ -102,17 +105,26 @@ def trace_forward(
 
     def trace(batch: int) -> Graph:
         graph = tracer.trace_forward(np.zeros((batch, *row), network.dtype), finish)
-        _refuse_opaque(tracer, object)
+        _refuse_opaque(tracer, _is_any)
         return graph
 
     return _agreed(_trace_for_any(network, row, tracer, trace))
 
 
-def _refuse_opaque(tracer: StepTracer, kind: type) -> None:
+def _refuse_opaque(tracer: StepTracer, is_refused: Callable[[object], bool]) -> None:
     """Refuse what could not be traced, if it is of a kind."""
     for culprit, reason in tracer.reasons.values():
-        if isinstance(culprit, kind):
+        if is_refused(culprit):
             raise NotNativeError(f"{culprit} ({reason})")
+
+
+def _has_buffers(culprit: object) -> bool:
+    """Whether it has a state, which a step that fails would leave changed."""
+    return isinstance(culprit, Layer) and any(named_parts(culprit, Buffer))
+
+
+def _is_any(culprit: object) -> bool:
+    return True
 
 
 def _trace_for_any(
@@ -123,7 +135,7 @@ def _trace_for_any(
     for batch in _unused_lengths(network, lengths):
         graph = trace(batch)
         graph, branches = split_branches(graph)
-        traced.append(TracedStep(graph, branches, batch))
+        traced.append(TracedStep(graph, branches, batch, tracer.current))
         tracer.repeats = 1
     unclear = [_unclear_node(step) for step in traced]
     clear = [step for step, node in zip(traced, unclear, strict=True) if node is None]

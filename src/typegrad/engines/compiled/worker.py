@@ -22,6 +22,7 @@ from typegrad.engines.compiled.program import (
     ROWS,
     SCALARS,
     SPACES,
+    STEP,
     SUMS,
     THREAD,
     THREADS,
@@ -133,6 +134,7 @@ class Worker(Code):
             is_whole = rows.equals(self.field("rows_per_step"))
             chunks = self.field("chunks").choose(is_whole, self.field("last_chunks"))
             self.write(frame, rows, BATCH_ROWS)
+            self.write(frame, step, STEP)
             self.write(frame, self.field("scalars") + step * self.field("scalar_bytes"), SCALARS)
             self.write(frame, self.field("keys") + step * self.field("key_bytes"), KEYS)
             taken = step - first
