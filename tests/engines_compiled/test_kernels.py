@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import ctypes
 from typing import Any
 
 import numpy as np
 import pytest
 
+from typegrad.engines.compiled.callbacks import DONE, FRAME
 from typegrad.engines.compiled.chain import ChainBuilder
 from typegrad.engines.compiled.program import FIRST_ROW, KEYS, ORDER, ROWS
 from typegrad.layers import Mode
 from typegrad.types import Array
 
-from .native_calls import call, padded_rows
+from .native_calls import call, padded_rows, prepare
 
 pytestmark = pytest.mark.usefixtures("every_target")
 
@@ -190,6 +192,26 @@ def test_chain_with_rows_and_columns(columns: int, dtype: str) -> None:
     call(chain, [tile, out, tile, column, row_memory], 9, whole(tile))
     assert_close(tile, x - column, dtype)
     assert_close(out, ((x - column) * row + 0.5) / column, dtype)
+
+
+@pytest.mark.parametrize("is_done", [False, True])
+def test_callback(is_done: bool) -> None:
+    """A call that does not say that it is done has failed, whatever it returns."""
+    words = (ctypes.c_int64 * 2)(1, 0)
+    found = []
+
+    def function(instruction: int) -> int:
+        found.append((ctypes.c_int64.from_address(instruction).value, words[FRAME]))
+        words[DONE] = is_done
+        return 0
+
+    callback = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)(function)
+    address = ctypes.cast(callback, ctypes.c_void_p).value or 0
+    operand = matrix(1, 8, "float32")
+    prepared = prepare("callback", [operand], 1, 8, (address, ctypes.addressof(words)))
+    failed = prepared.function(prepared.program.ctypes.data, prepared.fields.ctypes.data)
+    assert failed == (not is_done)
+    assert found == [(prepared.program[0], prepared.fields.ctypes.data)]
 
 
 def test_equal_links_are_taken_once() -> None:

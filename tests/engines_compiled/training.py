@@ -248,7 +248,7 @@ SETTINGS = {
         batch_norm_layers,
         settings=StepSettings(accumulation_steps=2),
         mixes_examples=True,
-        note="since examples of a batch have to do with each other",
+        note="since examples of a batch may have to do with each other",
     ),
     "accumulation": Case(settings=StepSettings(accumulation_steps=4)),
     "accumulation, weights": Case(settings=StepSettings(accumulation_steps=3), weighted=True),

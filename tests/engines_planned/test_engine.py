@@ -259,6 +259,53 @@ class ForeignDense(tg.Layer):
         return output_grad @ self.weight.value.T + output_grad @ self.weight.value
 
 
+def test_gradients_that_an_operation_adds_to_by_itself() -> None:
+    """The layer around it runs as it is written, and then has them."""
+
+    class Adding(Foreign):
+        def __init__(self, gain: tg.Parameter) -> None:
+            self.gain = gain
+
+        def input_grad(self, output_grad: Array, x: Array, y: Array) -> Array:
+            self.gain.grad[...] += np.sum(output_grad)
+            return super().input_grad(output_grad, x, y)
+
+    class Around(tg.Layer):
+        def __init__(self) -> None:
+            self.in_features = self.out_features = 4
+            self.gain = tg.Parameter((3,), tg.initializers.Constant(0.5))
+            self.operations = (Adding(self.gain),)
+
+    def run(kind: type[EagerEngine]) -> tuple[Any, ...]:
+        network = network_of(tg.Dense(4, 4), Around(), tg.Dense(4, 1))
+        losses = train(kind(network, tg.SGD(), StepSettings()), random_data())
+        return losses, network.flat.values, network.flat.grads
+
+    same_on_both(run)
+
+
+def test_lists_that_an_operation_appends_to_are_no_options() -> None:
+    class Listing(Foreign):
+        def __init__(self) -> None:
+            self.seen: list[int] = []
+            self.by_rows: dict[int, int] = {}
+
+        def output(self, x: Array) -> Array:
+            self.seen.append(len(x))
+            self.by_rows[len(self.seen)] = len(x)
+            return super().output(x)
+
+    operation = Listing()
+    network = network_of(tg.Dense(4, 4, operation), tg.Dense(4, 1))
+    engine = PlannedEngine(network, tg.SGD(), StepSettings())
+    train(engine, random_data(), epochs=1)
+    assert operation.seen == [8, 8, 8]  # Tracing leaves no traces in it.
+    assert operation.by_rows == {1: 8, 2: 8, 3: 8}
+    tracer = vars(engine)["_tracer"]
+    train(engine, random_data(), epochs=2)
+    assert vars(engine)["_tracer"] is tracer
+
+
 @pytest.mark.parametrize("steps", [1, 3])
 def test_gradients_that_an_opaque_layer_adds_to(steps: int) -> None:
     """Also where the same parameter is used by what is planned."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass, replace
+from operator import is_
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -108,6 +110,7 @@ class StepTracer:
         self._parameters = network.parameters
         self._buffers = network.buffers
         self._holders = find_holders(network)
+        self._known = {id(holder) for holder in self._holders}
 
     def trace(self, batch: TrainingData, total: int, first: bool) -> Graph:
         """Trace a step on a batch like this one.
@@ -171,8 +174,15 @@ class StepTracer:
             culprit = drifting[0] if difference is None else difference.origin
             self._give_up_on(culprit, TraceError("it computes something else each time"))
 
+    def can_be_opaque(self, culprit: object) -> bool:
+        """Whether it is a part of the network that is not opaque yet.
+
+        An operation that a layer makes anew in each pass is none: nobody would find it again.
+        """
+        return id(culprit) in self._known and id(culprit) not in self.reasons
+
     def _give_up_on(self, culprit: object, reason: Exception) -> None:
-        if culprit is None or id(culprit) in self.reasons:
+        if not self.can_be_opaque(culprit):
             raise TraceError(f"{culprit or 'the network'}: {reason}") from reason
         self.reasons[id(culprit)] = (culprit, _reason_text(reason))
 
@@ -260,11 +270,21 @@ class StepTracer:
             for value in attributes.values()
             if isinstance(value, np.ndarray) and value.flags.writeable
         ]
+        containers = [
+            ((id(holder), name), value, copy(value))
+            for holder, attributes, _ in saved
+            for name, value in attributes.items()
+            if isinstance(value, list | dict)
+        ]
         try:
             yield
         finally:
             for array, content in arrays:
                 array[...] = content
+            for key, container, parts in containers:
+                if not _has_same_parts(container, parts):
+                    self.written.add(key)
+                    _refill(container, parts)
             for holder, attributes, before in saved:
                 self.written.update(
                     (id(holder), name)
@@ -294,8 +314,16 @@ class StepTracer:
                 vars(part).update(before)
 
     @contextmanager
-    def _concretely(self) -> Iterator[None]:
-        """Give parameters and buffers copies of their arrays, for an opaque step's example."""
+    def _concretely(self, owner: object) -> Iterator[None]:
+        """Give parameters and buffers copies of their arrays, for an opaque step's example.
+
+        Raises
+        ------
+        TraceError
+            If it adds to gradients of parameters that are not its own.
+        """
+        own = named_parts(owner, Parameter) if isinstance(owner, Layer) else ()
+        others = set(self._parameters.values()) - {parameter for _, parameter in own}
         held = [(part, dict(vars(part))) for part in self._state_parts()]
         try:
             for parameter in self._parameters.values():
@@ -305,6 +333,8 @@ class StepTracer:
                 traced: Any = buffer.value
                 buffer.value = traced.example.copy()
             yield
+            if any(parameter.grad.any() for parameter in others):
+                raise TraceError(f"{owner} adds to a gradient by itself")
         finally:
             for part, before in held:
                 vars(part).update(before)
@@ -318,6 +348,18 @@ def find_holders(network: NeuralNetwork) -> list[Any]:
     kind: Any = Layer | Operation
     chain = network.chain
     return [chain, network.loss, *(part for _, part in named_parts(chain, kind))]
+
+
+def _has_same_parts(one: list[Any] | dict[Any, Any], other: list[Any] | dict[Any, Any]) -> bool:
+    parts, others = (
+        (*each, *each.values()) if isinstance(each, dict) else tuple(each) for each in (one, other)
+    )
+    return len(parts) == len(others) and all(map(is_, parts, others))
+
+
+def _refill(container: Any, content: Any) -> None:
+    container.clear()
+    (container.update if isinstance(container, dict) else container.extend)(content)
 
 
 def trace_update(optimizer: Optimizer, flat: UpdateArrays, rate: float) -> Graph:

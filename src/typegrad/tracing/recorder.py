@@ -38,7 +38,8 @@ class Recorder:
     opaque
         Ids of the operations and layers that are not to be traced.
     concretely
-        Entered while an opaque step runs on examples: gives parameters their real arrays.
+        Called with an operation or layer, and entered while it runs on examples as an opaque
+        step: gives parameters their real arrays.
     guards
         Whether a branch on an array's value may become a `Guard`.
     """
@@ -46,7 +47,7 @@ class Recorder:
     def __init__(
         self,
         opaque: frozenset[int] = frozenset(),
-        concretely: Callable[[], AbstractContextManager[Any]] = nullcontext,
+        concretely: Callable[[object], AbstractContextManager[Any]] = nullcontext,
         *,
         guards: bool = True,
     ) -> None:
@@ -274,7 +275,7 @@ class Recorder:
 
         It may read, besides its inputs, arrays that an earlier step got: what is kept.
         """
-        with self.concretely():
+        with self.concretely(origin):
             computed = run(*[x.example for x in inputs])
         several = isinstance(computed, tuple)
         arrays = tuple(np.asarray(each) for each in (computed if several else (computed,)))

@@ -44,7 +44,10 @@ def split_branches(graph: Graph) -> tuple[Graph, Graph]:
         if what is not None:
             raise NotNativeError(f"a branch on {what} in {guard.origin}", guard.origin)
         conditions[str(len(conditions))] = condition
-    computed = _needed(graph, [*graph.outputs.values(), *(node for _, node in graph.updates)])
+    # What runs as it is written does so even if nobody needs what it makes.
+    opaque = (call for call in graph.calls if isinstance(call.function, Opaque))
+    updates = (node for _, node in graph.updates)
+    computed = _needed(graph, [*graph.outputs.values(), *updates, *opaque])
     branches = Graph(_needed(graph, conditions.values()), conditions, [])
     return Graph(computed, graph.outputs, graph.updates), branches
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from typegrad.engines.compiled import llvm
+from typegrad.engines.compiled.callbacks import emit_callback
 from typegrad.engines.compiled.chain import Chain
 from typegrad.engines.compiled.forward_worker import emit_forward
 from typegrad.engines.compiled.kernel import emit_chain
@@ -55,6 +56,7 @@ _OF_ROWS: Mapping[str, Callable[[Any, str, int, int], None]] = {
     "mask": emit_mask,
     "standardize": emit_standardize,
     "unscale": emit_unscale,
+    "callback": emit_callback,
 }
 KERNELS = (*_PRODUCTS, *_OF_ROWS)
 """What is always there, beside the workers."""

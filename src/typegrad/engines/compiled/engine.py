@@ -86,10 +86,7 @@ class CompiledEngine(PlannedEngine):
             return super().run_epoch(data, permutation, batch_size, learning_rates)
         rows_per_step = min(batch_size * self.settings.accumulation_steps, len(permutation))
         if not code.takes(rows_per_step, batch_size):
-            self._tell(
-                f"the planned engine takes steps of less than {code.fewest_rows} rows or of "
-                "several batches, since examples of a batch have to do with each other"
-            )
+            self._tell_few_rows(code)
             return super().run_epoch(data, permutation, batch_size, learning_rates)
         last_rows = len(permutation) - (len(learning_rates) - 1) * rows_per_step
         if not code.takes(last_rows, batch_size):
@@ -117,6 +114,12 @@ class CompiledEngine(PlannedEngine):
                 break
         return losses[:done]
 
+    def _tell_few_rows(self, code: NetworkCode) -> None:
+        self._tell(
+            f"the planned engine takes steps of less than {code.fewest_rows} rows or of "
+            "several batches, since examples of a batch may have to do with each other"
+        )
+
     def _run_but_last(
         self, data: TrainingData, permutation: IntArray, batch_size: int, learning_rates: Vector
     ) -> Vector:
@@ -131,14 +134,16 @@ class CompiledEngine(PlannedEngine):
     def accumulate(self, data: TrainingData, rows: IntArray, batch_size: int, step: int) -> float:
         code = None if is_observed() else self._code_for(data)
         if code is None or not code.takes(len(rows), batch_size):
+            if code is not None and isinstance(self.optimizer, FullBatchOptimizer):
+                self._tell_few_rows(code)
             return super().accumulate(data, rows, batch_size, step)
         flat, vectors = self.network.flat, code.vectors
         vectors.layout.spread(flat.values, vectors.values)
         loss: Vector = np.zeros(1)
         steps = Steps(data, rows, len(rows), np.zeros(1), step)
         outcome = code.run(steps, loss, self.threads, with_update=False)
-        if outcome.interruption is not None:
-            raise outcome.interruption
+        if outcome.error is not None:
+            raise outcome.error
         if outcome.failed:
             return super().accumulate(data, rows, batch_size, step)
         vectors.layout.collect(vectors.grads, flat.grads)
@@ -174,18 +179,20 @@ class CompiledEngine(PlannedEngine):
         state = optimizer.state_arrays
         vectors.spread(flat.values, state)
         outcome = code.run(steps, losses, self.threads, should_stop=self.settings.should_stop)
-        if outcome.spoiled:
+        failed = outcome.failed
+        while outcome.spoiled:
             # The steps before that one are taken anew, from where they began.
             vectors.spread(flat.values, state)
-            if outcome.taken:
-                before = steps._replace(rates=steps.rates[: outcome.taken])
-                code.run(before, losses, self.threads)
+            if not outcome.taken:
+                break
+            before = steps._replace(rates=steps.rates[: outcome.taken])
+            outcome = code.run(before, losses, self.threads)
         vectors.collect(flat.values, state)
         vectors.layout.collect(vectors.grads, flat.grads)
         optimizer.count_step(outcome.taken)
-        if outcome.interruption is not None:
-            raise outcome.interruption
-        return outcome.taken, outcome.failed
+        if outcome.error is not None:
+            raise outcome.error
+        return outcome.taken, failed
 
     # -- preparing ------------------------------------------------------------------
 
@@ -245,7 +252,7 @@ class CompiledEngine(PlannedEngine):
                 )
             except NotNativeError as error:
                 culprit = error.origin
-                if not isinstance(culprit, Operation) or id(culprit) in tracer.reasons:
+                if not isinstance(culprit, Operation) or not tracer.can_be_opaque(culprit):
                     # Why it would have had to run as it is written says more than why it cannot.
                     raise refused.get(id(culprit), error) from error
                 refused[id(culprit)] = error

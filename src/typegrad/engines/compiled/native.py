@@ -37,7 +37,7 @@ from typegrad.engines.compiled.schedule import Kernel, Layout
 from typegrad.engines.compiled.updates import LoweredUpdate
 from typegrad.layers.mode import Mode
 from typegrad.tracing import Graph
-from typegrad.types import IntArray
+from typegrad.types import Array, IntArray
 
 SHARE, FACTOR, RESERVED = 0, 64, 128
 """Where a workspace has 1 / rows and the factor of clipping; bytes before its buffers."""
@@ -151,18 +151,18 @@ class NativeStep:
         self.opaque = [
             step.kernel for step in self.lowered.opaque if isinstance(step.kernel, OpaqueKernel)
         ]
-        self._addresses |= {kernel: kernel.address for kernel in self.opaque}
+        self._addresses |= dict.fromkeys(self.opaque, library.kernel("callback"))
         chains = [SCALE_CHAIN, *schedule.chains(), *(each.chain for each in updates or ())]
         for chain, address in library.chains(chains).items():
             self._addresses[chain] = address
         self._programs: tuple[tuple[Any, ...], Programs] | None = None
         self._shares: dict[tuple[int, bool], list[list[IntArray]]] = {}
 
-    def interruption(self) -> BaseException | None:
-        """Return what else than an error has ended a part that runs as it is written, once."""
+    def take_error(self) -> BaseException | None:
+        """Return what a part that runs as it is written has raised, once."""
         for kernel in self.opaque:
-            if kernel.interruption is not None:
-                found, kernel.interruption = kernel.interruption, None
+            if kernel.error is not None:
+                found, kernel.error = kernel.error, None
                 return found
         return None
 
@@ -175,6 +175,15 @@ class NativeStep:
         """Give back those that steps have changed."""
         for array, memory in self.lowered.changed_states:
             array.reshape(-1)[...] = memory[0]
+
+    def copy_of_states(self) -> list[Array]:
+        """Return what `set_states` takes."""
+        return [memory.copy() for _, memory in self.lowered.changed_states]
+
+    def set_states(self, states: Sequence[Array]) -> None:
+        """Go back to states that there were."""
+        for (_, memory), state in zip(self.lowered.changed_states, states, strict=True):
+            memory[...] = state
 
     def is_outdated(self) -> bool:
         """Whether a constant is not what it was, which became part of the programs."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+import time
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -24,7 +24,6 @@ from typegrad.engines.compiled.native import (
     mask_keys,
     update_program,
 )
-from typegrad.engines.compiled.opaque import OpaqueKernel
 from typegrad.engines.compiled.program import WORKSPACE, Operand, span
 from typegrad.engines.compiled.runner import Outcome, Runner, double_bits
 from typegrad.engines.compiled.traced_step import TracedStep
@@ -66,8 +65,25 @@ WORK_PER_STEP, WORK_PER_PARAMETER = 5_000, 20
 """What a step and its update cost besides, in multiply-adds."""
 
 
-WORK_PER_OPAQUE = 50_000_000
-"""What a part that runs as it is written is taken to cost, which nobody knows."""
+TURN_SECONDS = 0.02
+"""Time between these looks that is aimed at where nobody knows what a step costs."""
+
+
+class _Turns:
+    """How many steps are taken at a time where parts of them run as they are written."""
+
+    def __init__(self) -> None:
+        self._steps = 1
+        self._began = time.perf_counter()
+
+    def steps_of(self, done: int) -> int:
+        """Return how many come next: twice as many as long as they are quick."""
+        now = time.perf_counter()
+        if done:
+            is_quick = now - self._began < TURN_SECONDS / 2
+            self._steps = self._steps * 2 if is_quick else max(1, self._steps // 2)
+        self._began = now
+        return self._steps
 
 
 class Steps(NamedTuple):
@@ -241,42 +257,65 @@ class NetworkCode:
         ending = self._ending(step, steps.rows_per_step) if with_update else NO_UPDATE
         kept = self._set_job(step, steps, losses, threads, ending)
         step.take_states()
-        at_a_time = max(1, WORK_PER_CALL // (work + WORK_PER_OPAQUE * len(step.opaque)))
-        done, total = 0, len(steps.rates)
-        failed = spoiled = False
-        first = step.opaque[0] if step.opaque else None
-        with nullcontext() if first is None else self._as_in_step(first, steps.first):
-            while done < total and not failed and not should_stop():
-                last = min(done + at_a_time, total)
-                taken, failed, spoiled = self._runner.run(done, last, threads)
-                done += taken
+        if step.opaque:
+            outcome = self._run_with_opaque(step, steps, threads, should_stop)
+        else:
+            at_a_time = max(1, WORK_PER_CALL // work)
+            outcome = self._run_turns(len(steps.rates), threads, should_stop, lambda _: at_a_time)
         del kept
-        if not failed:
+        states_are_lost = outcome.failed and bool(step.lowered.changed_states) and not step.opaque
+        if not (outcome.spoiled or states_are_lost):
             step.give_states()
-        spoiled = spoiled or (failed and bool(step.lowered.changed_states))
-        return Outcome(done, failed, spoiled, step.interruption())
+        return outcome._replace(spoiled=outcome.spoiled or states_are_lost)
 
-    @contextmanager
-    def _as_in_step(self, first: OpaqueKernel, first_step: int) -> Iterator[None]:
-        """Let what runs as it is written find parameters and mode of its step.
+    def _run_turns(
+        self,
+        total: int,
+        threads: int,
+        should_stop: Callable[[], bool],
+        steps_of_turn: Callable[[int], int],
+    ) -> Outcome:
+        """Take steps, so many in each turn: they may depend on how many are done."""
+        outcome = Outcome(0, False, False)
+        while outcome.taken < total and not outcome.failed and not should_stop():
+            done = outcome.taken
+            last = min(done + steps_of_turn(done), total)
+            taken, failed, spoiled = self._runner.run(done, last, threads)
+            outcome = Outcome(done + taken, failed, spoiled)
+        return outcome
 
-        All others find the parameters before the first step, until the engine puts the last
-        ones there.
+    def _run_with_opaque(
+        self, step: NativeStep, steps: Steps, threads: int, should_stop: Callable[[], bool]
+    ) -> Outcome:
+        """Take steps whose parts that run as they are written find what belongs to their step.
+
+        That is parameters, layers' states and the mode. All others find what was there before the
+        first step, until the engine puts the last ones there.
         """
         values = self._network.flat.values
-        before = values.copy()
+        arrays = [values, *(array for array, _ in step.lowered.states)]
+        before = [array.copy() for array in arrays]
+        states = step.copy_of_states()
 
-        def prepare(step: int) -> None:
+        def prepare(number: int) -> None:
             self._padded.collect(self.vectors.values, values)
-            mode = Mode(True, self._settings.mask_seed, first_step + step)
+            step.give_states()
+            states[:] = step.copy_of_states()
+            mode = Mode(True, self._settings.mask_seed, steps.first + number)
             self._traced.current.mode = mode
 
-        first.prepare = prepare
+        step.opaque[0].prepare = prepare
         try:
-            yield
+            turns = _Turns()
+            outcome = self._run_turns(len(steps.rates), threads, should_stop, turns.steps_of)
         finally:
-            values[...] = before
-            first.prepare = None
+            step.opaque[0].prepare = None
+            for array, content in zip(arrays, before, strict=True):
+                array[...] = content
+        error = step.take_error()
+        if outcome.failed and error is None:  # Else they have not changed yet.
+            step.set_states(states)
+        return outcome._replace(error=error)
 
     def _work(self, step: NativeStep, rows: int) -> int:
         """Estimate a step's cost, in multiply-adds."""

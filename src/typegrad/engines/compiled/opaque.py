@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from typegrad.engines.compiled.callbacks import DONE, FRAME
 from typegrad.engines.compiled.code import WORD
 from typegrad.engines.compiled.graph_facts import NotNativeError, shape_in_words, width_of
 from typegrad.engines.compiled.program import (
@@ -34,17 +35,20 @@ if TYPE_CHECKING:
 
 _Frame = ctypes.c_int64 * FRAME_FIELDS
 
+_NUMBERS = 2
+"""Numbers of an instruction, after its operands."""
+
 _MOST_KEPT = 4
 """For how many batches at once it is kept where their arrays are."""
 
-_KERNEL = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)
+_CALLBACK = ctypes.CFUNCTYPE(None, ctypes.c_int64)
 
 
 class OpaqueKernel:
     """A kernel in Python: it gives a part of the network the arrays of a whole batch.
 
-    Native code calls it once for a batch, while other threads wait. What a part raises makes the
-    step fail, before anything was changed.
+    Native code calls it once for a batch, while other threads wait. What a part raises ends the
+    step, before anything was changed.
 
     Parameters
     ----------
@@ -57,12 +61,12 @@ class OpaqueKernel:
 
     Attributes
     ----------
-    address : int
-        Where native code calls it.
+    numbers : tuple of int
+        Of the instruction that calls it: see `emit_callback`.
     prepare : callable or None
         Is called before, with the number of the step in its job.
-    interruption : BaseException or None
-        What is no error of the part, such as KeyboardInterrupt, and must be raised anew.
+    error : BaseException or None
+        What it has raised.
     """
 
     def __init__(
@@ -80,30 +84,42 @@ class OpaqueKernel:
         # Fields of a frame that say where the arrays are.
         self._changing = (BATCH_ROWS, *(spaces & {WORKSPACE, SUMS, SCALARS}))
         self._arrays: dict[tuple[int, ...], tuple[list[_MemoryArray], list[_MemoryArray]]] = {}
-        self._kernel = _KERNEL(self._run)
-        self.address: int = ctypes.cast(self._kernel, ctypes.c_void_p).value or 0
+        self._words = (ctypes.c_int64 * 2)()
+        calls = self._wait_for_calls()
+        next(calls)
+        self._callback = _CALLBACK(calls.send)
+        address = ctypes.cast(self._callback, ctypes.c_void_p).value
+        self.numbers = (address or 0, ctypes.addressof(self._words))
         self.prepare: Callable[[int], None] | None = None
-        self.interruption: BaseException | None = None
+        self.error: BaseException | None = None
 
-    def _run(self, instruction: int, frame: int) -> int:
-        """Return 1 if it fails."""
-        try:
-            fields = _Frame.from_address(frame)
-            if self.prepare is not None:
-                self.prepare(fields[STEP])
-            outputs, inputs = self._arrays_at(instruction, fields)
-            arrays = [array.read() for array in inputs]
-            with np.errstate(all="ignore"):  # as in all engines
-                computed = self._function(*arrays)
-            parts = computed if isinstance(computed, tuple) else (computed,)
-            for array, part in zip(outputs, parts, strict=True):
-                array.write(np.asarray(part), self._function.name)
-        except Exception:  # The other engines take the step, and raise it in its place.
-            return 1
-        except BaseException as interruption:
-            self.interruption = interruption
-            return 1
-        return 0
+    def _wait_for_calls(self) -> Generator[None, int, None]:
+        """Run the part each time that an instruction is sent.
+
+        Exceptions from outside, such as a signal's, come where Python code goes on: here that is
+        inside of ``try``, while nothing could catch them at the begin of a function.
+        """
+        while True:
+            try:
+                instruction = yield
+                self._run(instruction, self._words[FRAME])
+                self._words[DONE] = 1
+            except GeneratorExit:
+                return
+            except BaseException as error:
+                self.error = error
+
+    def _run(self, instruction: int, frame: int) -> None:
+        fields = _Frame.from_address(frame)
+        if self.prepare is not None:
+            self.prepare(fields[STEP])
+        outputs, inputs = self._arrays_at(instruction, fields)
+        arrays = [array.read() for array in inputs]
+        with np.errstate(all="ignore"):  # as in all engines
+            computed = self._function(*arrays)
+        parts = computed if isinstance(computed, tuple) else (computed,)
+        for array, part in zip(outputs, parts, strict=True):
+            array.write(np.asarray(part), self._function.name)
 
     def _arrays_at(
         self, instruction: int, frame: ctypes.Array[ctypes.c_int64]
@@ -143,9 +159,8 @@ def lower_opaque(lowering: StepLowering, call: Call) -> None:
         for leaf in call.results
     ]
     kernel = OpaqueKernel(function, inputs, outputs, lowering.layout.dtype)
-    step = Step(
-        kernel, tuple(array.place for array in outputs), tuple(array.place for array in inputs), 0
-    )
+    targets, sources = (tuple(array.place for array in arrays) for arrays in (outputs, inputs))
+    step = Step(kernel, targets, sources, 0, numbers=kernel.numbers)
     # One after the other, as they were traced: backward reads what forward kept.
     previous = lowering.result.opaque
     lowering.emit_joint(step, phase=previous[-1].phase if previous else 0)
@@ -277,7 +292,7 @@ def _operands(
 ) -> list[_At]:
     """Return where an instruction's operands lie."""
     (length,) = _integers(instruction + LENGTH * WORD, 1)
-    fields = _integers(instruction, length)[OPERANDS:]
+    fields = _integers(instruction, length)[OPERANDS:-_NUMBERS]
     spaces, offsets, strides = (fields[i::OPERAND_FIELDS] for i in range(OPERAND_FIELDS))
     rows, tile_rows = frame[BATCH_ROWS], frame[WHOLE_TILE_ROWS]
     return [

@@ -25,14 +25,14 @@ class Outcome(NamedTuple):
         Whether the next one met a number that is not finite.
     spoiled
         Whether that step has changed parameters.
-    interruption
-        What else than an error made it fail, and must be raised anew.
+    error
+        What a part that runs as it is written has raised in it.
     """
 
     taken: int
     failed: bool
     spoiled: bool
-    interruption: BaseException | None = None
+    error: BaseException | None = None
 
 
 class Runner:

@@ -169,8 +169,11 @@ class Schedule:
 
     @property
     def phases(self) -> int:
-        """How often all tiles must be done before one of them goes on, and once."""
-        return 1 + max((step.phase for step in self.steps if not step.is_joint), default=0)
+        """How often all tiles must be done before one of them goes on, and once.
+
+        What a joint step needs of other joint steps may take phases without a step of tiles.
+        """
+        return max((step.phase + (not step.is_joint) for step in self.steps), default=1)
 
     def chains(self) -> list[Chain]:
         """Return all chains."""

@@ -102,6 +102,7 @@ class Worker(Code):
 
     def __init__(self, module: Any, name: str, bits: int, lanes: int, pause: str) -> None:
         self.run_program = emit_program_runner(module, f"{name}_program")
+        self.run_until_failure = emit_program_runner(module, f"{name}_joint", stops=True)
         self.barrier = _barrier(module, f"{name}_barrier", pause)
         self.block_sum = _block_sum(module, f"{name}_block", bits, lanes)
         super().__init__(module, name, 3)
@@ -228,7 +229,10 @@ class Worker(Code):
         return self.field("phase_programs") + phase * (PHASE_PROGRAMS * 2 * WORD)
 
     def run_joint(self, programs: Int, rows: Int, taken: Int) -> None:
-        """Run what comes before a phase, on one thread, if there is something."""
+        """Run what comes before a phase, on one thread, if there is something.
+
+        If it fails, the step is left, before anything was changed.
+        """
         start, end = (self.read(programs, 2 * JOINT + i) for i in range(2))
         with self.when(end > start):
             self.wait(taken)
@@ -237,10 +241,12 @@ class Worker(Code):
                 self.write(self.frame, (rows + size - 1) // size, ROWS)
                 self.write(self.frame, self.field("workspaces"), WORKSPACE)
                 self.write(self.frame, self.field("gradient"), SUMS)
-                found = self.call(self.run_program, start, end, self.frame)
+                found = self.call(self.run_until_failure, start, end, self.frame)
                 with self.when(found.differs(0)):
                     self.write_shared(self.job, 1, JOB["failed"])
             self.wait(taken)
+            with self.when(self.read_shared(self.job, JOB["failed"]).differs(0)):
+                self.leave(taken)
 
     @contextmanager
     def own_chunks(self, chunks: Int) -> Iterator[Int]:
@@ -308,7 +314,7 @@ class Worker(Code):
         )  # fmt: skip
 
     def check(self, step: Int, first: Int, chunks: Int) -> None:
-        """Leave if the step has failed or a number is not finite; else note loss and clipping.
+        """Leave if a number is not finite; else note the loss and the factor of clipping.
 
         Every thread does, so that none has to wait for what another found.
         """
@@ -325,8 +331,7 @@ class Worker(Code):
         total = b.fadd(losses.get(), squares.get())
         # x - x is NaN for what is not finite.
         is_bad = b.fcmp_unordered("!=", b.fsub(total, total), llvm.ir.Constant(double, 0.0))
-        has_failed = self.read_shared(self.job, JOB["failed"]).differs(0)
-        with self.when(b.or_(is_bad, has_failed)):
+        with self.when(is_bad):
             with self.when(self.thread.equals(0)):
                 self.write_shared(self.job, 1, JOB["failed"])
                 with self.when(self.field("ending").equals(UPDATE_IN_TILE)):
@@ -393,10 +398,10 @@ def _load_double(builder: Any, address: Int) -> Value:
     return builder.load(builder.inttoptr(address.value, llvm.DOUBLE.as_pointer()))
 
 
-def emit_program_runner(module: Any, name: str) -> Any:
+def emit_program_runner(module: Any, name: str, *, stops: bool = False) -> Any:
     """Write ``run(program, end, frame)``, which calls each instruction's function.
 
-    It returns 1 if one of them does, else 0.
+    It returns 1 if one of them does, else 0; it may stop there.
     """
     code = Code(module, name, 3, is_public=False)
     program, end, frame = code.arguments
@@ -404,6 +409,9 @@ def emit_program_runner(module: Any, name: str) -> Any:
     with code.repeat_while(lambda: place.get() < end):
         instruction = place.get()
         result = code.call_address(code.read(instruction, FUNCTION), instruction, frame)
+        if stops:
+            with code.when(result.differs(0)):
+                code.leave(1)
         found.set(found.get() | result)
         place.set(instruction + code.read(instruction, LENGTH) * WORD)
     return code.finish(found.get())
