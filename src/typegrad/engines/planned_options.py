@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from typegrad.engines.planned_step import find_holders
+from typegrad.engines.planned_step import find_holders, parts_of
 from typegrad.types import AnyArray
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class Options:
             if isinstance(value, np.ndarray):
                 self._arrays.append((value, _fingerprint(value)))
             elif isinstance(value, tuple | list | dict):
-                read = partial(_parts_of, value)
+                read = partial(parts_of, value)
                 self._objects.append((read, read()))
                 self._note_contents(read())
 
@@ -104,12 +104,6 @@ def _values_of(attributes: dict[str, Any], names: tuple[str, ...], count: int) -
     """Return the attributes of these names, and more if one was added or taken away."""
     found = tuple(map(attributes.get, names, repeat(_GONE)))
     return found if len(attributes) == count else (*found, attributes)
-
-
-def _parts_of(container: Any) -> tuple[Any, ...]:
-    if isinstance(container, dict):
-        return (*container, *container.values())
-    return tuple(container)
 
 
 def _is_view_of(value: object, memory: list[AnyArray]) -> bool:

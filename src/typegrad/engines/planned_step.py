@@ -282,7 +282,8 @@ class StepTracer:
             for array, content in arrays:
                 array[...] = content
             for key, container, parts in containers:
-                if not _has_same_parts(container, parts):
+                found, noted = parts_of(container), parts_of(parts)
+                if len(found) != len(noted) or not all(map(is_, found, noted)):
                     self.written.add(key)
                     _refill(container, parts)
             for holder, attributes, before in saved:
@@ -350,11 +351,11 @@ def find_holders(network: NeuralNetwork) -> list[Any]:
     return [chain, network.loss, *(part for _, part in named_parts(chain, kind))]
 
 
-def _has_same_parts(one: list[Any] | dict[Any, Any], other: list[Any] | dict[Any, Any]) -> bool:
-    parts, others = (
-        (*each, *each.values()) if isinstance(each, dict) else tuple(each) for each in (one, other)
-    )
-    return len(parts) == len(others) and all(map(is_, parts, others))
+def parts_of(container: Any) -> tuple[Any, ...]:
+    """Return what a list or tuple has, or a dict: its keys and values."""
+    if isinstance(container, dict):
+        return (*container, *container.values())
+    return tuple(container)
 
 
 def _refill(container: Any, content: Any) -> None:

@@ -14,6 +14,7 @@ from typegrad.engines.compiled.code import WORD, Code, Int, Value
 from typegrad.engines.compiled.elementwise import FUNCTIONS
 from typegrad.engines.compiled.program import (
     COLUMNS,
+    OPERAND_FIELDS,
     OPERANDS,
     ROW_COUNT,
     ROWS,
@@ -49,8 +50,10 @@ class Kernel(Code):
 
     def operand(self, index: int) -> tuple[Int, Int]:
         """Return the address of an operand, and the bytes from one of its rows to the next."""
-        first = OPERANDS + 3 * index
-        space, offset, stride = (self.read(self.instruction, first + i) for i in range(3))
+        first = OPERANDS + OPERAND_FIELDS * index
+        space, offset, stride = (
+            self.read(self.instruction, first + i) for i in range(OPERAND_FIELDS)
+        )
         base = self.read(self.frame + 8 * space)
         return base + offset, stride * self.v.itemsize
 
@@ -60,7 +63,7 @@ class Kernel(Code):
 
     def numbers(self, operands: int) -> Int:
         """Return the address of the numbers that follow so many operands."""
-        return self.instruction + (OPERANDS + 3 * operands) * WORD
+        return self.instruction + (OPERANDS + OPERAND_FIELDS * operands) * WORD
 
     def in_pieces(self, act: Callable[[Int, int], None]) -> None:
         """Write what to do from a column on with so many, for all columns: whole vectors first.

@@ -37,7 +37,7 @@ from typegrad.engines.compiled.schedule import Kernel, Layout
 from typegrad.engines.compiled.updates import LoweredUpdate
 from typegrad.layers.mode import Mode
 from typegrad.tracing import Graph
-from typegrad.types import Array, IntArray
+from typegrad.types import IntArray
 
 SHARE, FACTOR, RESERVED = 0, 64, 128
 """Where a workspace has 1 / rows and the factor of clipping; bytes before its buffers."""
@@ -175,15 +175,6 @@ class NativeStep:
         """Give back those that steps have changed."""
         for array, memory in self.lowered.changed_states:
             array.reshape(-1)[...] = memory[0]
-
-    def copy_of_states(self) -> list[Array]:
-        """Return what `set_states` takes."""
-        return [memory.copy() for _, memory in self.lowered.changed_states]
-
-    def set_states(self, states: Sequence[Array]) -> None:
-        """Go back to states that there were."""
-        for (_, memory), state in zip(self.lowered.changed_states, states, strict=True):
-            memory[...] = state
 
     def is_outdated(self) -> bool:
         """Whether a constant is not what it was, which became part of the programs."""

@@ -64,7 +64,6 @@ WORK_PER_CALL = 1_000_000_000
 WORK_PER_STEP, WORK_PER_PARAMETER = 5_000, 20
 """What a step and its update cost besides, in multiply-adds."""
 
-
 TURN_SECONDS = 0.02
 """Time between these looks that is aimed at where nobody knows what a step costs."""
 
@@ -295,12 +294,10 @@ class NetworkCode:
         values = self._network.flat.values
         arrays = [values, *(array for array, _ in step.lowered.states)]
         before = [array.copy() for array in arrays]
-        states = step.copy_of_states()
 
         def prepare(number: int) -> None:
             self._padded.collect(self.vectors.values, values)
             step.give_states()
-            states[:] = step.copy_of_states()
             mode = Mode(True, self._settings.mask_seed, steps.first + number)
             self._traced.current.mode = mode
 
@@ -308,13 +305,14 @@ class NetworkCode:
         try:
             turns = _Turns()
             outcome = self._run_turns(len(steps.rates), threads, should_stop, turns.steps_of)
+            error = step.take_error()
+            if outcome.failed and error is None:
+                # Back to the states that the step found; before an error they have not changed.
+                step.take_states()
         finally:
             step.opaque[0].prepare = None
             for array, content in zip(arrays, before, strict=True):
                 array[...] = content
-        error = step.take_error()
-        if outcome.failed and error is None:  # Else they have not changed yet.
-            step.set_states(states)
         return outcome._replace(error=error)
 
     def _work(self, step: NativeStep, rows: int) -> int:
