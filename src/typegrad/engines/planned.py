@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 logger: logging.Logger = logging.getLogger("typegrad")
 
+_UNSIGNED = {size: np.dtype(f"u{size}") for size in (1, 2, 4, 8)}
+
 _PATIENCE = 3
 """How often data may take another branch than when it was planned, before that is given up."""
 
@@ -226,7 +228,8 @@ class _UpdatePlan:
 
 def check_rows(permutation: IntArray, count: int) -> None:
     """Raise IndexError for a row that is not there, as NumPy's indexing does."""
-    # Seen as unsigned integers, numbers below zero are large.
-    numbers = permutation.view(f"u{permutation.itemsize}")
-    if numbers.size and not numbers.max() < count:
+    # Seen as unsigned integers, numbers below zero are large. Like all that is done once in each
+    # epoch, which may take a tenth of a millisecond, without NumPy's methods in Python.
+    numbers = permutation.view(_UNSIGNED[permutation.itemsize])
+    if numbers.size and not np.maximum.reduce(numbers) < count:
         raise IndexError(f"the permutation has numbers of rows outside 0 to {count - 1}")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Sized
 from functools import partial
-from itertools import repeat
-from operator import is_
+from itertools import chain, repeat
+from operator import call, is_
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,7 +32,11 @@ class Options:
         self._holders: list[Any] = []
         self._memory: list[AnyArray] = []
         self._remembered: list[Hashable] | None = None
-        self._objects: list[tuple[Callable[[], tuple[Any, ...]], tuple[Any, ...]]] = []
+        # Read without a line of Python for each: what attributes are, and what is in containers.
+        self._reads: list[Callable[[], Iterator[Any]]] = []
+        self._sized: list[Sized] = []
+        self._objects: list[Any] = []
+        self._sizes: list[int] = []
         self._arrays: list[tuple[AnyArray, Hashable]] = []
 
     def remember(self, ignored: Collection[tuple[int, str]]) -> None:
@@ -58,30 +62,38 @@ class Options:
 
     def _note_objects(self) -> None:
         """Note all objects that attributes are or contain, and the numbers of arrays."""
-        self._objects, self._arrays = [], []
-        for holder in self._holders:
-            attributes = dict(self._attributes(holder))
-            values = tuple(attributes.values())
-            read = partial(_values_of, vars(holder), tuple(attributes), len(vars(holder)))
-            self._objects.append((read, values))
-            self._note_contents(values)
+        attributes = [dict(self._attributes(holder)) for holder in self._holders]
+        containers: list[Any] = []
+        self._arrays = []
+        for values in attributes:
+            self._note_contents(values.values(), containers)
+        self._reads = [
+            partial(map, vars(holder).get, tuple(names), repeat(_GONE))
+            for holder, names in zip(self._holders, attributes, strict=True)
+        ]
+        self._reads += [partial(_parts_now, container) for container in containers]
+        self._sized = [*map(vars, self._holders), *containers]
+        self._objects = list(self._found_objects())
+        self._sizes = list(map(len, self._sized))
 
-    def _note_contents(self, values: Iterable[Any]) -> None:
+    def _note_contents(self, values: Iterable[Any], containers: list[Any]) -> None:
         for value in values:
             if isinstance(value, np.ndarray):
                 self._arrays.append((value, _fingerprint(value)))
             elif isinstance(value, tuple | list | dict):
-                read = partial(parts_of, value)
-                self._objects.append((read, read()))
-                self._note_contents(read())
+                containers.append(value)
+                self._note_contents(parts_of(value), containers)
+
+    def _found_objects(self) -> Iterator[Any]:
+        return chain.from_iterable(map(call, self._reads))
 
     def _are_same_objects(self) -> bool:
         """Whether nothing was changed: a quick look, since an epoch may be few steps long."""
-        for read, noted in self._objects:
-            found = read()
-            if len(found) != len(noted) or not all(map(is_, found, noted)):
-                return False
-        return all(_fingerprint(array) == content for array, content in self._arrays)
+        return (
+            list(map(len, self._sized)) == self._sizes
+            and all(map(is_, self._found_objects(), self._objects))
+            and all(_fingerprint(array) == content for array, content in self._arrays)
+        )
 
     def _read(self) -> list[Hashable]:
         return [
@@ -100,10 +112,9 @@ class Options:
 _GONE = object()
 
 
-def _values_of(attributes: dict[str, Any], names: tuple[str, ...], count: int) -> tuple[Any, ...]:
-    """Return the attributes of these names, and more if one was added or taken away."""
-    found = tuple(map(attributes.get, names, repeat(_GONE)))
-    return found if len(attributes) == count else (*found, attributes)
+def _parts_now(container: Any) -> Iterator[Any]:
+    """Iterate over `parts_of` a container."""
+    return chain(container, container.values()) if isinstance(container, dict) else iter(container)
 
 
 def _is_view_of(value: object, memory: list[AnyArray]) -> bool:

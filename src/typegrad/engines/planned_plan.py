@@ -13,7 +13,7 @@ from typegrad.engines.planned_step import Uniform
 from typegrad.errors import ShapeError
 from typegrad.layers.mode import UniformNumbers
 from typegrad.tracing.primitives import Opaque
-from typegrad.tracing.scalar import Number, Scalar, Values
+from typegrad.tracing.scalar import Scalar, ScalarFormulas, Values
 from typegrad.types import AnyArray
 
 Step: TypeAlias = Callable[[], object]
@@ -50,20 +50,24 @@ class ScalarSlots:
 
     def __init__(self) -> None:
         self._arrays: dict[tuple[str, str], AnyArray] = {}
-        self._sources: list[tuple[AnyArray, Callable[[Values], Number]]] = []
+        self._scalars: list[Scalar] = []
+        self._formulas: ScalarFormulas | None = None
 
     def array(self, scalar: Scalar, dtype: np.dtype[Any]) -> AnyArray:
         """Return the array that holds a scalar in a dtype."""
         key = (scalar.text, str(dtype))
         if key not in self._arrays:
             self._arrays[key] = np.zeros((), dtype)
-            self._sources.append((self._arrays[key], scalar.evaluate))
+            self._scalars.append(scalar)
+            self._formulas = None
         return self._arrays[key]
 
     def set(self, values: Values) -> None:
         """Compute all of them."""
-        for array, evaluate in self._sources:
-            array[()] = evaluate(values)
+        if self._formulas is None:
+            self._formulas = ScalarFormulas(self._scalars)
+        for array, value in zip(self._arrays.values(), self._formulas(values), strict=True):
+            array[()] = value
 
 
 class MaskStep:

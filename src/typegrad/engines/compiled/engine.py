@@ -81,7 +81,10 @@ class CompiledEngine(PlannedEngine):
         optimizer = self.optimizer
         # Elsewhere a step's gradient is native, and the rest as in the other engines.
         is_whole = code is not None and code.has_update
-        is_plain = self.settings.synchronize is leave_gradient and (learning_rates >= 0).all()
+        is_plain = (
+            self.settings.synchronize is leave_gradient
+            and np.minimum.reduce(learning_rates, initial=0.0) >= 0
+        )
         if code is None or not (is_whole and is_plain) or isinstance(optimizer, FullBatchOptimizer):
             return super().run_epoch(data, permutation, batch_size, learning_rates)
         rows_per_step = min(batch_size * self.settings.accumulation_steps, len(permutation))

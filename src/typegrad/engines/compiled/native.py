@@ -37,7 +37,7 @@ from typegrad.engines.compiled.schedule import Kernel, Layout
 from typegrad.engines.compiled.updates import LoweredUpdate
 from typegrad.layers.mode import Mode
 from typegrad.tracing import Graph
-from typegrad.types import IntArray
+from typegrad.types import Array, IntArray, Vector
 
 SHARE, FACTOR, RESERVED = 0, 64, 128
 """Where a workspace has 1 / rows and the factor of clipping; bytes before its buffers."""
@@ -155,7 +155,7 @@ class NativeStep:
         chains = [SCALE_CHAIN, *schedule.chains(), *(each.chain for each in updates or ())]
         for chain, address in library.chains(chains).items():
             self._addresses[chain] = address
-        self._programs: tuple[tuple[Any, ...], Programs] | None = None
+        self._programs: tuple[Array, Array, Vector | None, Programs] | None = None
         self._shares: dict[tuple[int, bool], list[list[IntArray]]] = {}
 
     def take_error(self) -> BaseException | None:
@@ -183,12 +183,16 @@ class NativeStep:
     def programs(self, data: TrainingData) -> Programs:
         """Return the programs for this data; they are kept until other data comes."""
         self._constants.refresh()
-        key = (data.inputs, data.targets, data.weights)
-        if self._programs is None or any(
-            mine is not theirs for mine, theirs in zip(self._programs[0], key, strict=True)
+        of_data = self._programs
+        if (
+            of_data is None
+            or of_data[0] is not data.inputs
+            or of_data[1] is not data.targets
+            or of_data[2] is not data.weights
         ):
-            self._programs = (key, self._encode(data))
-        return self._programs[1]
+            of_data = (data.inputs, data.targets, data.weights, self._encode(data))
+            self._programs = of_data
+        return of_data[3]
 
     def _encode(self, data: TrainingData) -> Programs:
         arrays = {"inputs": data.inputs, "targets": data.targets, "weights": data.weights}

@@ -12,7 +12,12 @@ import numpy as np
 from typegrad.engines.base import StepSettings, TrainingData, all_finite, never
 from typegrad.engines.compiled.branches import takes_branches
 from typegrad.engines.compiled.graph_facts import NotNativeError
-from typegrad.engines.compiled.layout import FlatVectors, PaddedParameters, aligned_zeros
+from typegrad.engines.compiled.layout import (
+    FlatVectors,
+    PaddedParameters,
+    address_of,
+    aligned_zeros,
+)
 from typegrad.engines.compiled.library import Library
 from typegrad.engines.compiled.lowering import StepLayout
 from typegrad.engines.compiled.native import (
@@ -38,6 +43,7 @@ from typegrad.engines.planned_step import UpdateArrays, trace_update
 from typegrad.layers.mode import Mode
 from typegrad.optimizers import FullBatchOptimizer, Optimizer
 from typegrad.tracing import TraceError
+from typegrad.tracing.scalar import ScalarFormulas
 from typegrad.types import IntArray, Vector
 
 if TYPE_CHECKING:
@@ -109,6 +115,30 @@ class Steps(NamedTuple):
     first: int
 
 
+class _Course(NamedTuple):
+    """How steps of so many rows are taken, on so many threads.
+
+    Attributes
+    ----------
+    ending
+        How each step ends, as the worker knows it.
+    chunks
+        Parts that a batch is summed in.
+    at_a_time
+        Steps between two looks at whether a stop was asked for.
+    formulas
+        Of the step's scalars.
+    """
+
+    step: NativeStep
+    rows: int
+    threads: int
+    ending: int
+    chunks: int
+    at_a_time: int
+    formulas: ScalarFormulas
+
+
 class NetworkCode:
     """Native code for a network's training step and for its optimizer's update.
 
@@ -174,7 +204,8 @@ class NetworkCode:
         self._share = None if has_weights else Operand(WORKSPACE, SHARE)
         self._steps: dict[int, NativeStep] = {}
         self._runner = Runner(library.worker)
-        self._fixed: tuple[object, ...] = ()
+        self._courses: dict[tuple[int, int, bool], _Course] = {}
+        self._fixed: tuple[_Course, Programs] | None = None
         self._tile: TilePrograms | None = None
         self._workspaces = self._sums = aligned_zeros(0, self._dtype)
         self._partials = np.zeros(self._padded.blocks)
@@ -211,7 +242,7 @@ class NetworkCode:
 
     def is_outdated(self) -> bool:
         """Whether it has to be made anew, since constants of the formulas have changed."""
-        return any(step.is_outdated() for step in self._steps.values())
+        return any(map(NativeStep.is_outdated, self._steps.values()))
 
     @property
     def has_update(self) -> bool:
@@ -250,22 +281,23 @@ class NetworkCode:
         should_stop: Callable[[], bool] = never,
     ) -> Outcome:
         """Take steps, on the vectors as they are, until one fails or a stop is asked for."""
-        step = self._step_for(steps.rows_per_step)
-        work = self._work(step, steps.rows_per_step)
-        threads = max(1, min(threads, work // WORK_PER_THREAD))
-        ending = self._ending(step, steps.rows_per_step) if with_update else NO_UPDATE
-        kept = self._set_job(step, steps, losses, threads, ending)
+        course = self._course(steps.rows_per_step, threads, with_update)
+        step = course.step
+        kept = self._set_job(course, steps, losses)
         step.take_states()
         if step.opaque:
-            outcome = self._run_with_opaque(step, steps, threads, should_stop)
+            outcome = self._run_with_opaque(step, steps, course.threads, should_stop)
         else:
-            at_a_time = max(1, WORK_PER_CALL // work)
-            outcome = self._run_turns(len(steps.rates), threads, should_stop, lambda _: at_a_time)
+            at_a_time = course.at_a_time
+            outcome = self._run_turns(
+                len(steps.rates), course.threads, should_stop, lambda _: at_a_time
+            )
         del kept
-        states_are_lost = outcome.failed and bool(step.lowered.changed_states) and not step.opaque
-        if not (outcome.spoiled or states_are_lost):
+        if outcome.failed and step.lowered.changed_states and not step.opaque:
+            return outcome._replace(spoiled=True)
+        if not outcome.spoiled:
             step.give_states()
-        return outcome._replace(spoiled=outcome.spoiled or states_are_lost)
+        return outcome
 
     def _run_turns(
         self,
@@ -328,53 +360,66 @@ class NetworkCode:
         is_tile = rows <= step.tile_rows and not self.takes_whole_batch
         return UPDATE_IN_TILE if is_tile else UPDATE_BY_BLOCKS
 
-    def _set_job(
-        self, step: NativeStep, steps: Steps, losses: Vector, threads: int, ending: int
-    ) -> list[Any]:
+    def _course(self, rows: int, threads: int, with_update: bool) -> _Course:
+        key = (rows, threads, with_update)
+        if key not in self._courses:
+            step = self._step_for(rows)
+            work = self._work(step, rows)
+            updating = () if self._updates is None else self._updates[0].scalars
+            ending = self._ending(step, rows) if with_update else NO_UPDATE
+            self._courses[key] = _Course(
+                step,
+                rows,
+                max(1, min(threads, work // WORK_PER_THREAD)),
+                ending,
+                self._chunk_count(step, rows, ending),
+                max(1, WORK_PER_CALL // work),
+                ScalarFormulas((*updating, *step.lowered.counts)),
+            )
+        return self._courses[key]
+
+    def _set_job(self, course: _Course, steps: Steps, losses: Vector) -> list[Any]:
         """Write the job; return the arrays that it names by address."""
+        step = course.step
         programs = step.programs(steps.data)
-        fixed = (step, programs, steps.rows_per_step, threads, ending)
-        if self._fixed != fixed:
-            chunks = self._chunk_count(step, steps.rows_per_step, ending)
-            tiles = -(-steps.rows_per_step // step.tile_rows) if self.takes_whole_batch else 0
-            self._reserve(step, chunks, max(threads, tiles))
-            self._runner.set(self._fixed_fields(step, programs, steps.rows_per_step, ending))
-            if ending == UPDATE_IN_TILE:
-                self._tile = step.tile_programs(programs, steps.rows_per_step, threads)
-                table = self._tile.table.ctypes.data
-                self._runner.set({"own_rows": self._tile.rows, "tile_programs": table})
-            self._fixed = fixed
+        if self._fixed is None or self._fixed[0] is not course or self._fixed[1] is not programs:
+            self._set_fixed(course, programs)
+            self._fixed = course, programs
         last_rows = len(steps.order) - (len(steps.rates) - 1) * steps.rows_per_step
+        last_chunks = course.chunks
+        if last_rows < steps.rows_per_step:
+            last_chunks = self._chunk_count(step, last_rows, course.ending)
         last_rows = min(last_rows, steps.rows_per_step)
         order = np.ascontiguousarray(steps.order, np.int64)
-        scalars = self._scalars(step, steps, last_rows)
+        scalars = self._scalars(course, steps, last_rows)
         fields = {
-            "order": order.ctypes.data,
+            "order": address_of(order),
             "total_rows": len(order),
-            "last_chunks": self._chunk_count(step, last_rows, ending),
-            "scalars": scalars.ctypes.data,
+            "last_chunks": last_chunks,
+            "scalars": address_of(scalars),
             "scalar_bytes": scalars.strides[0],
-            "losses": losses.ctypes.data,
+            "losses": address_of(losses),
         }
         kept = [order, scalars]
         if step.lowered.masks:
             numbers = range(steps.first, steps.first + len(steps.rates))
             keys = mask_keys(step.lowered.masks, self._settings, numbers)
-            fields |= {"keys": keys.ctypes.data, "key_bytes": keys.strides[0]}
+            fields |= {"keys": address_of(keys), "key_bytes": keys.strides[0]}
             kept.append(keys)
         self._runner.set(fields)
         return kept
 
-    def _fixed_fields(
-        self, step: NativeStep, programs: Programs, rows_per_step: int, ending: int
-    ) -> dict[str, int]:
-        """Return the job's fields that are the same for each epoch."""
+    def _set_fixed(self, course: _Course, programs: Programs) -> None:
+        """Write what is the same for each epoch."""
+        step, chunks = course.step, course.chunks
+        tiles = -(-course.rows // step.tile_rows) if self.takes_whole_batch else 0
+        self._reserve(step, chunks, max(course.threads, tiles))
         itemsize = self._dtype.itemsize
         fields = {
-            "ending": ending,
-            "rows_per_step": rows_per_step,
+            "ending": course.ending,
+            "rows_per_step": course.rows,
             "tile_rows": step.tile_rows,
-            "chunks": self._chunk_count(step, rows_per_step, ending),
+            "chunks": chunks,
             "workspaces": self._workspaces.ctypes.data,
             "workspace_bytes": step.workspace_bytes,
             "tile_bytes": step.workspace_bytes if self.takes_whole_batch else 0,
@@ -395,7 +440,11 @@ class NetworkCode:
             ("step", programs.step), ("chunk", programs.chunk), ("update", self._update_program),
         ):  # fmt: skip
             fields[f"{name}_program"], fields[f"{name}_end"] = span(program)
-        return fields
+        if course.ending == UPDATE_IN_TILE:
+            self._tile = step.tile_programs(programs, course.rows, course.threads)
+            table = self._tile.table.ctypes.data
+            fields |= {"own_rows": self._tile.rows, "tile_programs": table}
+        self._runner.set(fields)
 
     def _chunk_count(self, step: NativeStep, rows: int, ending: int) -> int:
         """Return how many parts a batch is summed in: whatever the threads, so are the bits."""
@@ -418,20 +467,21 @@ class NetworkCode:
         if len(self._sums) < sums:
             self._sums = aligned_zeros(sums, self._dtype)
 
-    def _scalars(self, step: NativeStep, steps: Steps, last_rows: int) -> Any:
+    def _scalars(self, course: _Course, steps: Steps, last_rows: int) -> Any:
         """Return the update's numbers and formulas of the number of rows, a row for each step."""
-        updating = () if self._updates is None else self._updates[0].scalars
-        scalars = (*updating, *step.lowered.counts)
-        table = np.empty((len(steps.rates), max(len(scalars), 1)), self._dtype)
-        numbers = np.arange(steps.first + 1.0, steps.first + 1.0 + len(steps.rates))
+        formulas, count = course.formulas, len(steps.rates)
         # Scalars are formulas of operators alone, which take arrays as well.
-        values: Any = {"learning_rate": steps.rates, "step": numbers}
-        if step.lowered.counts:
-            values["examples"] = np.full(len(steps.rates), float(steps.rows_per_step))
+        values: dict[str, Any] = {"learning_rate": steps.rates}
+        if "step" in formulas.names:
+            values["step"] = np.arange(steps.first + 1.0, steps.first + 1.0 + count)
+        if "examples" in formulas.names:
+            values["examples"] = np.full(count, float(course.rows))
             values["examples"][-1] = last_rows
         with np.errstate(all="ignore"):  # The step finds out what is not finite.
-            for column, scalar in enumerate(scalars):
-                table[:, column] = scalar.evaluate(values)
+            columns = formulas(values)
+            table = np.empty((count, max(len(columns), 1)), self._dtype)
+            for number, column in enumerate(columns):
+                table[:, number] = column
         return table
 
 
