@@ -232,16 +232,6 @@ class OddMask(tg.Layer):
         return output_grad * self.mask
 
 
-class Shared(tg.Layer):
-    """The same weights, used twice: their gradient is a sum of two sums."""
-
-    def __init__(self) -> None:
-        self.in_features = self.out_features = 4
-        self.weight = tg.Parameter((4, 4), tg.initializers.Constant(0.1))
-        first = tg.operations.WeightMultiply(self.weight)
-        self.operations = (first, tg.operations.WeightMultiply(self.weight))
-
-
 class Table(tg.Layer):
     """A state that is no row."""
 
@@ -262,7 +252,6 @@ class Table(tg.Layer):
     [
         (Noise, "astype"),
         (OddMask, "where"),
-        (Shared, "add of shape (4, 4)"),
         (Table, "the layer's state 0.table of float64 (2, 4)"),
     ],
 )

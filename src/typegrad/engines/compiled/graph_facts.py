@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,9 @@ class NotNativeError(TypegradError):
 VIEWS = frozenset({"reshape", "astype", "swapaxes", "transpose", "getitem"})
 """Functions whose result lies in their operand's memory."""
 
+SUMMING = frozenset({"add.reduce", "matmul", "times_transposed", "add_at"})
+"""Functions that can sum over examples."""
+
 
 def readers_of(graph: Graph) -> dict[int, frozenset[int]]:
     """Ids of the calls that read each node, by itself or through a view.
@@ -41,6 +45,36 @@ def readers_of(graph: Graph) -> dict[int, frozenset[int]]:
         for node in operands(call):
             found.setdefault(id(node), set()).update(through)
     return {key: frozenset(readers) for key, readers in found.items()}
+
+
+def joined_sums(graph: Graph, readers: Mapping[int, frozenset[int]], batch: int) -> frozenset[int]:
+    """Ids of additions that make a gradient of several sums over examples, and of these sums.
+
+    That is the gradient of a parameter which a step uses more than once.
+    """
+    found: set[int] = set()
+    for _, node in graph.updates:
+        parts = _joined(node, frozenset({0}), readers, batch)
+        if len(parts) > 1:
+            found |= parts
+    return frozenset(found)
+
+
+def _joined(
+    node: Any, only_readers: frozenset[int], readers: Mapping[int, frozenset[int]], batch: int
+) -> set[int]:
+    """Return the ids of a sum's parts and its own; nothing if it is read or made otherwise."""
+    while isinstance(node, Call) and is_view(node):
+        node = node.arguments[0]
+    if not isinstance(node, Call) or readers[id(node)] != only_readers:
+        return set()
+    if name_of(node) == "add":
+        reader = frozenset({id(node)})
+        parts = [_joined(part, reader, readers, batch) for part in node.arguments]
+        return {id(node)}.union(*parts) if all(parts) else set()
+    is_of_examples = any(part.shape[:1] == (batch,) for part in operands(node))
+    is_sum = is_of_examples and name_of(node) in SUMMING and node.shape[:1] != (batch,)
+    return {id(node)} if is_sum else set()
 
 
 def is_view(call: Call) -> bool:

@@ -92,14 +92,14 @@ def _draws_mask(call: Call) -> bool:
 
 
 def lower_elementwise(lowering: StepLowering, call: Call) -> Value:
-    """Note a function of elements; a bias joins the product that it is added to."""
+    """Note a function of elements; some additions are left to what made their operands."""
     found = elementwise_function(call)
     assert found is not None
     function, arguments = found
     if function == "add":
-        sum_with_bias = _join_bias(lowering, call)
-        if sum_with_bias is not None:
-            return sum_with_bias
+        joined = _join_bias(lowering, call) or _join_sums(lowering, call)
+        if joined is not None:
+            return joined
     return lowering.elementwise(function, call, arguments)
 
 
@@ -119,6 +119,21 @@ def _join_bias(lowering: StepLowering, call: Call) -> Place | None:
         return None
     step.start = row.memory
     return out
+
+
+def _join_sums(lowering: StepLowering, call: Call) -> Place | None:
+    """Let what sums over examples add to the same sum, if both are parts of one gradient."""
+    if id(call) not in lowering.joined_sums:
+        return None
+    one, other = (lowering.value(part, call) for part in call.arguments)
+    if not (isinstance(one, Place) and isinstance(other, Place)):
+        return None
+    if not (isinstance(one.memory, Total) and isinstance(other.memory, Total)):
+        return None
+    if replace(other, memory=one.memory) != one:
+        return None
+    one.memory.others += [other.memory, *other.memory.others]
+    return one
 
 
 def lower_mask(lowering: StepLowering, call: Call) -> Place:
@@ -213,7 +228,7 @@ def lower_reduction(lowering: StepLowering, call: Call) -> Value:
     if not call.keywords.keys() <= {"axis", "keepdims"}:
         raise lowering.no_kernel(call)
     if name == "add" and axes == (0,):
-        if lowering.is_read_inside(call):
+        if lowering.is_read_inside(call) and id(call) not in lowering.joined_sums:
             return _row_of_sums(lowering, source, lowering.width(call))
         return _sum_over_examples(lowering, source)
     along_rows = axes == tuple(range(1, rank))

@@ -15,6 +15,7 @@ from typegrad.engines.compiled.fusion import Pending, Value, make_group
 from typegrad.engines.compiled.graph_facts import (
     NotNativeError,
     is_random,
+    joined_sums,
     known_number,
     name_of,
     readers_of,
@@ -133,6 +134,7 @@ class StepLowering:
         self.result = LoweredStep(self.schedule)
         self.values: dict[int, Value] = {}
         self.readers = readers_of(graph)
+        self.joined_sums = joined_sums(graph, self.readers, layout.batch)
         self.late_totals: list[tuple[Place, Value]] = []
         # What lookups are to ask of codes themselves, and of which codes they took how many rows.
         self.code_checks: Set[CodeCheck] = frozenset()
@@ -160,6 +162,7 @@ class StepLowering:
                 self.values[id(call)] = self._call(call)
         self._take_results()
         self.schedule.steps.sort(key=lambda step: (step.phase, not step.is_joint))
+        self.schedule.join_sums()
         return self.result
 
     # -- leaves ---------------------------------------------------------------------

@@ -357,7 +357,12 @@ class NetworkCode:
         # What runs as it is written may fail, and should not have to run once more.
         if self._settings.clip_norm is not None or step.opaque:
             return UPDATE_AFTER_CHECK
-        is_tile = rows <= step.tile_rows and not self.takes_whole_batch
+        # Programs for tiles with their update compute each sum by one step.
+        is_tile = (
+            rows <= step.tile_rows
+            and not self.takes_whole_batch
+            and not step.lowered.schedule.has_joined_sums
+        )
         return UPDATE_IN_TILE if is_tile else UPDATE_BY_BLOCKS
 
     def _course(self, rows: int, threads: int, with_update: bool) -> _Course:

@@ -54,11 +54,12 @@ class Buffer:
 class Total:
     """A sum over examples, with rows of `stride` floats.
 
-    `offsets` tells where it is wanted among the chunk's sums.
+    `offsets` tells where it is wanted among the chunk's sums, `others` what belongs to it.
     """
 
     stride: int
     offsets: list[int] = field(default_factory=list)
+    others: list[Total] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -122,6 +123,8 @@ class Step:
         Operand after those: what its sums begin with.
     accumulates
         Whether they begin with the output itself, except in a chunk's first tile.
+    continues
+        Whether even there, since another step has begun the sum.
     is_joint
         Whether it is taken once for the batch, and not for each tile.
     phase
@@ -137,6 +140,7 @@ class Step:
     numbers: tuple[int, ...] = ()
     start: Operand | None = None
     accumulates: bool = False
+    continues: bool = False
     is_joint: bool = False
     phase: int = 0
 
@@ -174,6 +178,27 @@ class Schedule:
         What a joint step needs of other joint steps may take phases without a step of tiles.
         """
         return max((step.phase + (not step.is_joint) for step in self.steps), default=1)
+
+    def join_sums(self) -> None:
+        """Let all steps of sums that belong together add to the same; they are in their order."""
+        outputs: list[Any] = [step.outputs[0].memory for step in self.steps]
+        whole = {
+            id(part): total
+            for total in outputs if isinstance(total, Total)
+            for part in total.others
+        }  # fmt: skip
+        begun: set[int] = set()
+        for step, memory in zip(self.steps, outputs, strict=True):
+            total = whole.get(id(memory), memory)
+            if isinstance(total, Total) and (total.others or total is not memory):
+                step.outputs = (replace(step.outputs[0], memory=total),)
+                step.continues = id(total) in begun
+                begun.add(id(total))
+
+    @property
+    def has_joined_sums(self) -> bool:
+        """Whether several steps add to one sum."""
+        return any(step.continues for step in self.steps)
 
     def chains(self) -> list[Chain]:
         """Return all chains."""
@@ -250,7 +275,8 @@ class Layout:
     ) -> Instruction:
         operands = [self.operand(place) for place in (*step.outputs, *step.inputs)]
         if step.accumulates:
-            operands.append(self.schedule.zeros if first_tile else operands[0])
+            begins = first_tile and not step.continues
+            operands.append(self.schedule.zeros if begins else operands[0])
         elif step.start is not None:
             operands.append(step.start)
         function = addresses[step.kernel]

@@ -1,0 +1,126 @@
+"""Parameters that a step uses more than once: their gradient is a sum of sums over examples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+import typegrad as tg
+from typegrad.engines import CompiledEngine, EagerEngine, StepSettings
+from typegrad.operations import ElementwiseOperation, ParameterOperation, Tanh, WeightMultiply
+from typegrad.operations.linear import Linear
+from typegrad.operations.lookup import Lookup
+from typegrad.types import Array
+
+from .training import Case, assert_close, assert_same_bits, data_for, train
+
+
+class Repeated(tg.Layer):
+    """The same affine map several times, with something else after each."""
+
+    def __init__(
+        self, width: int, times: int, between: Callable[[], ElementwiseOperation] = Tanh
+    ) -> None:
+        self.in_features = self.out_features = width
+        self.weight = tg.Parameter((width, width), tg.initializers.GlorotUniform())
+        self.bias = tg.Parameter((width,), tg.initializers.Constant(0.1))
+        operations: list[Any] = []
+        for _ in range(times):
+            operations += [Linear(self.weight, self.bias), between()]
+        self.operations = tuple(operations)
+
+
+class Decode(ParameterOperation[Array]):
+    """Product with a transposed weight matrix: y = x @ weight.T."""
+
+    def output(self, x: Array, weight: Array) -> Array:
+        return x @ weight.T
+
+    def input_grad(self, output_grad: Array, x: Array, y: Array, weight: Array) -> Array:
+        return output_grad @ weight
+
+    def parameter_grads(
+        self, output_grad: Array, x: Array, y: Array, weight: Array
+    ) -> tuple[Array]:
+        return (output_grad.T @ x,)
+
+
+class Autoencoder(tg.Layer):
+    """A narrow layer, and back by the same weights."""
+
+    def __init__(self) -> None:
+        self.in_features = self.out_features = 4
+        self.weight = tg.Parameter((4, 3), tg.initializers.GlorotUniform())
+        self.operations = (WeightMultiply(self.weight), Tanh(), Decode(self.weight))
+
+
+class TwoTables(tg.Layer):
+    """Rows of one table, by two columns of codes."""
+
+    def __init__(self, width: int) -> None:
+        self.in_features, self.out_features, self.width = 4, 2 * width, width
+        self.table = tg.Parameter((3, width), tg.initializers.GlorotUniform())
+        self.lookups = [Lookup(self.table), Lookup(self.table)]
+
+    def forward(self, x: Array, mode: tg.Mode = tg.INFERENCE) -> Array:
+        parts = [lookup.forward(x[:, i]) for i, lookup in enumerate(self.lookups)]
+        return np.concatenate(parts, axis=1)
+
+    def backward(self, output_grad: Array) -> Array:
+        for i, lookup in enumerate(self.lookups):
+            lookup.backward(output_grad[:, i * self.width : (i + 1) * self.width])
+        return np.zeros((len(output_grad), 4), output_grad.dtype)
+
+
+LAYERS: dict[str, Case] = {
+    "twice": Case(lambda: [Repeated(4, 2), tg.Dense(4, 2)]),
+    "three times": Case(lambda: [tg.Dense(4, 17), Repeated(17, 3), tg.Dense(17, 2)]),
+    "of one column": Case(lambda: [tg.Dense(4, 1), Repeated(1, 2), tg.Dense(1, 2)]),
+    "there and back": Case(lambda: [Autoencoder(), tg.Dense(4, 2)]),
+    "tables": Case(lambda: [TwoTables(5), tg.Dense(10, 2)], codes=(0, 2)),
+    "tables of one column": Case(lambda: [TwoTables(1), tg.Dense(2, 2)], codes=(0, 2)),
+}
+
+
+@pytest.mark.usefixtures("_many_parts")
+@pytest.mark.parametrize("clip_norm", [None, 0.1])
+@pytest.mark.parametrize("rows", [1, 7, 19, 150])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", LAYERS)
+def test_shared_parameters(name: str, dtype: str, rows: int, clip_norm: float | None) -> None:
+    """The largest batch has three tiles, a chunk and perhaps a thread each."""
+    case = replace(LAYERS[name], settings=StepSettings(clip_norm=clip_norm))
+    data = data_for(case, 2 * rows + 1, dtype)
+    eager = train(case, EagerEngine, data, rows)
+    compiled = train(case, CompiledEngine, data, rows, threads=1)
+    assert compiled.notes == []
+    assert_close(compiled, eager)
+    assert_same_bits(train(case, CompiledEngine, data, rows, threads=2), compiled)
+
+
+class Centered(ElementwiseOperation):
+    """Examples without their mean, whose parts of a gradient come in different phases."""
+
+    def output(self, x: Array) -> Array:
+        mean: Array = np.mean(x, axis=0)
+        return x - mean
+
+    def input_grad(self, output_grad: Array, x: Array, y: Array) -> Array:
+        mean: Array = np.mean(output_grad, axis=0)
+        return output_grad - mean
+
+
+@pytest.mark.usefixtures("_many_parts")
+@pytest.mark.parametrize("rows", [19, 150])
+def test_parts_that_come_in_different_phases(rows: int) -> None:
+    case = Case(lambda: [Repeated(4, 3, Centered), tg.Dense(4, 2)])
+    data = data_for(case, 2 * rows, "float64")
+    eager = train(case, EagerEngine, data, rows)
+    compiled = train(case, CompiledEngine, data, rows, threads=1)
+    assert compiled.notes == []
+    assert_close(compiled, eager)
+    assert_same_bits(train(case, CompiledEngine, data, rows, threads=2), compiled)
