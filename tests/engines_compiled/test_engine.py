@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import threading
+import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
@@ -54,6 +55,18 @@ def small_network() -> tg.NeuralNetwork:
 def compiled(network: tg.NeuralNetwork | None = None, **options: Any) -> CompiledEngine:
     settings = StepSettings(**options)
     return CompiledEngine(network or small_network(), tg.SGD(), settings)
+
+
+def test_making_native_code_takes_few_rows_of_the_data() -> None:
+    data = random_data(1_000_000)
+    engine = compiled()
+    tracemalloc.start()
+    try:
+        engine.run_epoch(data, np.arange(64), 32, np.full(2, 0.05))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 0.25 * data.inputs.nbytes
 
 
 class StopAtOnce(tg.Callback):

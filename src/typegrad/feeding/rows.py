@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from typegrad.data.moments import ROWS_AT_A_TIME
 from typegrad.errors import DataError, ShapeError
 from typegrad.losses.base import check_sample_weight
 from typegrad.network import as_real_array
@@ -97,6 +98,11 @@ def as_weights(given: npt.ArrayLike, inputs: AnyArray, prefix: str) -> Vector:
 
 def first_nonfinite(array: AnyArray) -> tuple[int, ...] | None:
     """Index of the first NaN or infinity."""
-    if array.dtype.kind != "f" or np.isfinite(array).all():
+    if array.dtype.kind != "f":
         return None
-    return tuple(int(index) for index in np.argwhere(~np.isfinite(array))[0])
+    for start in range(0, len(array), ROWS_AT_A_TIME):
+        part = array[start : start + ROWS_AT_A_TIME]
+        if not np.isfinite(part).all():
+            row, *columns = np.argwhere(~np.isfinite(part))[0].tolist()
+            return (start + row, *columns)
+    return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -77,11 +77,8 @@ def trace_step(network: NeuralNetwork, data: TrainingData, tracer: StepTracer) -
     """
 
     def trace(batch: int) -> Graph:
-        example = TrainingData(
-            np.resize(data.inputs, (batch, *data.inputs.shape[1:])),
-            np.resize(data.targets, (batch, *data.targets.shape[1:])),
-            np.ones(batch, network.dtype),
-        )
+        some = data.take(np.arange(batch) % len(data))
+        example = replace(some, weights=np.ones(batch, network.dtype))
         graph = tracer.trace(example, 1, True)
         _refuse_opaque(tracer, _has_buffers)
         return graph
