@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from typegrad.data.moments import ROWS_AT_A_TIME
 from typegrad.engines.compiled.graph_facts import NotNativeError, known_number, name_of
 from typegrad.tracing import Call, Graph, Node, evaluate
 from typegrad.tracing.graph import operands
@@ -61,12 +62,19 @@ def _unknown_beforehand(condition: Graph) -> str | None:
 
 
 def takes_branches(branches: Graph, inputs: Mapping[str, AnyArray]) -> bool:
-    """Whether data takes the branches that were traced."""
+    """Whether data takes the branches that were traced: some rows at a time, to bound memory.
+
+    A condition holds for all data if it holds for a part; see `split_branches`.
+    """
     if not branches.outputs:
         return True
+    rows = max(map(len, inputs.values()))
     with np.errstate(all="ignore"):
-        values = evaluate(branches, inputs)
-    return not any(bool(value) for value in values.values())
+        for start in range(0, rows, ROWS_AT_A_TIME):
+            part = {name: each[start : start + ROWS_AT_A_TIME] for name, each in inputs.items()}
+            if any(bool(value) for value in evaluate(branches, part).values()):
+                return False
+    return True
 
 
 CodeCheck: TypeAlias = tuple[int, int]
