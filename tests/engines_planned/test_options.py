@@ -17,6 +17,7 @@ def start() -> tuple[tg.NeuralNetwork, Any, Options]:
     layer.gone = None
     layer.table = np.arange(3.0)
     layer.names = ["a", ("b", {"c": 1})]
+    layer.groups = ([1, 2], [3])
     network = tg.NeuralNetwork(tg.Dense(2, 3), layer, tg.Dense(3, 1), loss=tg.MSELoss())
     options = Options(network)
     options.remember(())
@@ -35,6 +36,7 @@ CHANGES: dict[str, Callable[[Any], Any]] = {
     "a number of an array": lambda layer: layer.table.__setitem__(1, 7.0),
     "another array": lambda layer: setattr(layer, "table", np.arange(4.0)),
     "an element": lambda layer: layer.names.append("d"),
+    "an element of another list": lambda layer: layer.groups[1].insert(0, layer.groups[0].pop()),
     "an element within": lambda layer: layer.names[1][1].update(c=2),
 }
 
