@@ -49,6 +49,16 @@ class Decode(ParameterOperation[Array]):
         return (output_grad.T @ x,)
 
 
+class TwiceTheGradient(WeightMultiply):
+    """Adds a sum to itself."""
+
+    def parameter_grads(
+        self, output_grad: Array, x: Array, y: Array, weight: Array
+    ) -> tuple[Array]:
+        grad = x.T @ output_grad
+        return (grad + grad,)
+
+
 class Autoencoder(tg.Layer):
     """A narrow layer, and back by the same weights."""
 
@@ -112,6 +122,24 @@ class Centered(ElementwiseOperation):
     def input_grad(self, output_grad: Array, x: Array, y: Array) -> Array:
         mean: Array = np.mean(output_grad, axis=0)
         return output_grad - mean
+
+
+class Doubled(tg.Layer):
+    """A layer of that."""
+
+    def __init__(self) -> None:
+        self.in_features = self.out_features = 4
+        self.weight = tg.Parameter((4, 4), tg.initializers.GlorotUniform())
+        self.operations = (TwiceTheGradient(self.weight),)
+
+
+def test_the_same_sum_twice() -> None:
+    case = Case(lambda: [Doubled(), tg.Dense(4, 2)])
+    data = data_for(case, 40, "float64")
+    eager = train(case, EagerEngine, data, 10)
+    compiled = train(case, CompiledEngine, data, 10)
+    assert "TwiceTheGradient() runs as it is written" in compiled.notes[0]
+    assert_close(compiled, eager)
 
 
 @pytest.mark.usefixtures("_many_parts")

@@ -70,8 +70,9 @@ def _joined(
         return set()
     if name_of(node) == "add":
         reader = frozenset({id(node)})
-        parts = [_joined(part, reader, readers, batch) for part in node.arguments]
-        return {id(node)}.union(*parts) if all(parts) else set()
+        one, other = (_joined(part, reader, readers, batch) for part in node.arguments)
+        # The same sum twice is not two sums that can be made side by side.
+        return {id(node)} | one | other if one and other and not one & other else set()
     is_of_examples = any(part.shape[:1] == (batch,) for part in operands(node))
     is_sum = is_of_examples and name_of(node) in SUMMING and node.shape[:1] != (batch,)
     return {id(node)} if is_sum else set()
