@@ -53,7 +53,10 @@ def test_contestants_that_compile_for_seconds_agree(tmp_path: Path) -> None:
     networks = ("8-64-64-1-tanh", "64-512-512-1-gelu")
     run("training_step.py", "--smoke", "--json", file, "--network", *networks, "--only", *chosen)
     for contest in json.loads(file.read_text())["contests"]:
-        assert all(each["loss_difference"] < 1e-4 for each in contest["results"])
+        for each in contest["results"]:
+            # Keras' Adam adds epsilon before the bias correction: 1.3e-4 was found in eight steps.
+            limit = 3e-4 if each["name"].startswith("Keras") else 1e-4
+            assert each["loss_difference"] < limit, each["name"]
 
 
 @pytest.mark.parametrize("losses", ["1.01, 1.0", "1.0, 1.01", "1.0, float('nan')"])
