@@ -148,6 +148,22 @@ class TestTrainer:
             _ = llvm.I65
 
 
+def test_no_rows() -> None:
+    data = TrainingData(np.zeros((0, 4), np.float32), np.zeros((0, 1), np.float32))
+    losses = compiled().run_epoch(data, np.zeros(0, np.int64), 8, np.zeros(0))
+    assert losses.shape == (0,)
+
+
+def test_numbers_of_rows_in_another_byte_order() -> None:
+    engines = compiled(), compiled()
+    orders = np.arange(24), np.arange(24).astype(np.dtype(np.int64).newbyteorder("S"))
+    found = [
+        engine.run_epoch(random_data(), order, 8, np.full(3, 0.1))
+        for engine, order in zip(engines, orders, strict=True)
+    ]
+    assert found[0].tolist() == found[1].tolist()
+
+
 def test_rows_outside_the_data() -> None:
     with pytest.raises(IndexError, match="outside 0 to 23"):
         compiled().run_epoch(random_data(), np.array([24]), 1, np.full(1, 0.1))

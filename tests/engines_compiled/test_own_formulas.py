@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 import typegrad as tg
-from typegrad.engines import CompiledEngine, EagerEngine
+from typegrad.engines import CompiledEngine, EagerEngine, Engine, PlannedEngine
+from typegrad.operations import ParameterOperation
+from typegrad.tracing.scalar import of_scalars
 from typegrad.types import Array
 
 from .formulas import Formula, case_of, ones
@@ -315,3 +317,74 @@ def test_updates_of_ones_own(variant: str) -> None:
     compiled = train(case, CompiledEngine, data, 7)
     assert compiled.notes == []
     assert_close(compiled, train(case, EagerEngine, data, 7))
+
+
+class Shift(ParameterOperation[Array]):
+    """A row that is added: y = x + shift."""
+
+    def output(self, x: Array, shift: Array) -> Array:
+        return x + shift
+
+    def input_grad(self, output_grad: Array, x: Array, y: Array, shift: Array) -> Array:
+        return output_grad
+
+    def parameter_grads(self, output_grad: Array, x: Array, y: Array, shift: Array) -> tuple[Array]:
+        grad: Array = np.sum(output_grad, axis=0)
+        return (grad,)
+
+
+class Shifted(tg.Layer):
+    """A layer of that."""
+
+    def __init__(self) -> None:
+        self.in_features = self.out_features = 2
+        self.shift = tg.Parameter((2,), tg.initializers.Constant(0.5))
+        self.operations = (Shift(self.shift),)
+
+
+@pytest.mark.parametrize("rows", [1, 9, 150])
+def test_two_rows_that_are_added(rows: int) -> None:
+    """A product's sums begin with the first."""
+    case = Case(lambda: [tg.Dense(4, 2, bias=False), Shifted(), Shifted()])
+    data = data_for(case, 2 * rows, "float64")
+    compiled = train(case, CompiledEngine, data, rows)
+    assert compiled.notes == []
+    assert_close(compiled, train(case, EagerEngine, data, rows))
+
+
+@of_scalars
+def power_by_steps(rate: float, step: int) -> float:
+    """It needs an integer."""
+    for _ in range(step):
+        rate *= 0.9
+    return rate
+
+
+def factor_of(factor: float) -> Callable[..., float]:
+    return of_scalars(lambda rate, step: factor * rate / step)
+
+
+@dataclass(frozen=True, eq=False)
+class Scaled(tg.Optimizer):
+    """Functions of numbers: one of integers, and two of the same name."""
+
+    learning_rate: float | tg.schedules.Schedule = 0.1
+
+    def init(self, parameters: Any) -> dict[str, Any]:
+        return {"sums": np.zeros_like(parameters)}
+
+    def update(
+        self, parameters: Any, gradient: Any, state: Any, learning_rate: float, step: int
+    ) -> tuple[Any, dict[str, Any]]:
+        first, second = factor_of(1.0)(learning_rate, step), factor_of(3.0)(learning_rate, step)
+        sums = first * gradient + second * state["sums"]
+        return parameters - power_by_steps(learning_rate, step) * sums, {"sums": sums}
+
+
+@pytest.mark.parametrize("kind", [PlannedEngine, CompiledEngine])
+def test_functions_of_numbers(kind: Callable[..., Engine]) -> None:
+    case = Case(optimizer=Scaled)
+    data = data_for(case, 20, "float64")
+    found = train(case, kind, data, 7)
+    assert found.notes == []
+    assert_close(found, train(case, EagerEngine, data, 7))

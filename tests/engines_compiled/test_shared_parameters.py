@@ -49,6 +49,22 @@ class Decode(ParameterOperation[Array]):
         return (output_grad.T @ x,)
 
 
+class Codes(tg.Layer):
+    """Rows of a narrow table, and their products with all of its rows."""
+
+    def __init__(self) -> None:
+        self.in_features, self.out_features = 4, 19
+        self.table = tg.Parameter((19, 1), tg.initializers.GlorotUniform())
+        self.lookup, self.decode = Lookup(self.table), Decode(self.table)
+
+    def forward(self, x: Array, mode: tg.Mode = tg.INFERENCE) -> Array:
+        return self.decode.forward(self.lookup.forward(x[:, 0]))
+
+    def backward(self, output_grad: Array) -> Array:
+        self.lookup.backward(self.decode.backward(output_grad))
+        return np.zeros((len(output_grad), 4), output_grad.dtype)
+
+
 class TwiceTheGradient(WeightMultiply):
     """Adds a sum to itself."""
 
@@ -57,6 +73,30 @@ class TwiceTheGradient(WeightMultiply):
     ) -> tuple[Array]:
         grad = x.T @ output_grad
         return (grad + grad,)
+
+
+class Squared(ParameterOperation[Array]):
+    """Product with the square of a matrix: y = (x @ weight) @ weight."""
+
+    def output(self, x: Array, weight: Array) -> Array:
+        return (x @ weight) @ weight
+
+    def input_grad(self, output_grad: Array, x: Array, y: Array, weight: Array) -> Array:
+        return (output_grad @ weight.T) @ weight.T
+
+    def parameter_grads(
+        self, output_grad: Array, x: Array, y: Array, weight: Array
+    ) -> tuple[Array]:
+        return ((x @ weight).T @ output_grad + x.T @ (output_grad @ weight.T),)
+
+
+class SquaredAndMore(tg.Layer):
+    """Sums of sums within a sum, first or last."""
+
+    def __init__(self, *kinds: type[ParameterOperation[Array]]) -> None:
+        self.in_features = self.out_features = 4
+        self.weight = tg.Parameter((4, 4), tg.initializers.GlorotUniform())
+        self.operations = tuple(kind(self.weight) for kind in kinds)
 
 
 class Autoencoder(tg.Layer):
@@ -90,6 +130,9 @@ LAYERS: dict[str, Case] = {
     "twice": Case(lambda: [Repeated(4, 2), tg.Dense(4, 2)]),
     "three times": Case(lambda: [tg.Dense(4, 17), Repeated(17, 3), tg.Dense(17, 2)]),
     "of one column": Case(lambda: [tg.Dense(4, 1), Repeated(1, 2), tg.Dense(1, 2)]),
+    "a sum of sums first": Case(lambda: [SquaredAndMore(WeightMultiply, Squared), tg.Dense(4, 2)]),
+    "a sum of sums last": Case(lambda: [SquaredAndMore(Squared, WeightMultiply), tg.Dense(4, 2)]),
+    "sums of sums": Case(lambda: [SquaredAndMore(Squared, Squared), tg.Dense(4, 2)]),
     "there and back": Case(lambda: [Autoencoder(), tg.Dense(4, 2)]),
     "tables": Case(lambda: [TwoTables(5), tg.Dense(10, 2)], codes=(0, 2)),
     "tables of one column": Case(lambda: [TwoTables(1), tg.Dense(2, 2)], codes=(0, 2)),
@@ -140,6 +183,16 @@ def test_the_same_sum_twice() -> None:
     compiled = train(case, CompiledEngine, data, 10)
     assert "TwiceTheGradient() runs as it is written" in compiled.notes[0]
     assert_close(compiled, eager)
+
+
+def test_sums_that_lie_otherwise() -> None:
+    """One is a column, the other a row."""
+    case = Case(lambda: [Codes()], codes=(0, 1), outputs=19)
+    data = data_for(case, 40, "float64")
+    eager = train(case, EagerEngine, data, 10)
+    compiled = train(case, CompiledEngine, data, 10)
+    assert "no native code for add of shape (19, 1)" in compiled.notes[0]
+    assert_same_bits(compiled, eager)
 
 
 @pytest.mark.usefixtures("_many_parts")

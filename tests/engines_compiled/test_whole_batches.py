@@ -95,6 +95,22 @@ class Drift(tg.Layer):
         return output_grad
 
 
+class TwoSums(tg.Layer):
+    """A layer whose state is made of two sums over the examples."""
+
+    def __init__(self) -> None:
+        self.in_features = self.out_features = 4
+        self.sums = tg.Buffer(np.ones(4))
+
+    def forward(self, x: Array, mode: tg.Mode = tg.INFERENCE) -> Array:
+        if mode.training:
+            self.sums.assign(np.sum(x, axis=0) + np.sum(x * x, axis=0))
+        return x
+
+    def backward(self, output_grad: Array) -> Array:
+        return output_grad
+
+
 class Normalized(tg.Layer):
     """Gains and shifts, used as often as there are kinds of normalisation, one after the other."""
 
@@ -132,6 +148,15 @@ def test_of_losses_gradients_and_states(name: str, dtype: str, rows: int) -> Non
     assert_same_bits(one, two)
     if "0.offset" in one.numbers:
         assert one.numbers["0.offset"] == 0.1
+
+
+def test_a_state_of_two_sums() -> None:
+    """Unlike a gradient of two sums, it is no sum of each tile."""
+    case = Case(lambda: [TwoSums(), tg.Dense(4, 2)])
+    data = data_for(case, 40, "float64")
+    compiled = train(case, CompiledEngine, data, 20)
+    assert compiled.notes == []
+    assert_close(compiled, train(case, EagerEngine, data, 20))
 
 
 class Counter(tg.Layer):

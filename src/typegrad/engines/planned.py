@@ -230,6 +230,8 @@ def check_rows(permutation: IntArray, count: int) -> None:
     """Raise IndexError for a row that is not there, as NumPy's indexing does."""
     # Seen as unsigned integers, numbers below zero are large. Like all that is done once in each
     # epoch, which may take a tenth of a millisecond, without NumPy's methods in Python.
+    if not permutation.dtype.isnative:
+        permutation = permutation.astype(permutation.dtype.newbyteorder("="))
     numbers = permutation.view(_UNSIGNED[permutation.itemsize])
     if numbers.size and not np.maximum.reduce(numbers) < count:
         raise IndexError(f"the permutation has numbers of rows outside 0 to {count - 1}")

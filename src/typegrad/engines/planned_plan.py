@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeAlias
@@ -49,13 +49,13 @@ class ScalarSlots:
     """Arrays without axes that hold what is computed from named numbers."""
 
     def __init__(self) -> None:
-        self._arrays: dict[tuple[str, str], AnyArray] = {}
+        self._arrays: dict[tuple[Hashable, str], AnyArray] = {}
         self._scalars: list[Scalar] = []
         self._formulas: ScalarFormulas | None = None
 
     def array(self, scalar: Scalar, dtype: np.dtype[Any]) -> AnyArray:
         """Return the array that holds a scalar in a dtype."""
-        key = (scalar.text, str(dtype))
+        key = (scalar.key, str(dtype))
         if key not in self._arrays:
             self._arrays[key] = np.zeros((), dtype)
             self._scalars.append(scalar)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from functools import partial, wraps
+from itertools import repeat
 from typing import Any, ClassVar, NoReturn, TypeAlias
 
 import numpy as np
@@ -52,6 +53,17 @@ class Scalar:
         self.example = example
         self.function = function
         self.arguments: tuple[Any, ...] = tuple(arguments)
+
+    @property
+    def key(self) -> Hashable:
+        """Equal for Scalars that are the same formula: texts may name different functions."""
+        if self.function is None:
+            return self.text
+        parts = (
+            part.key if isinstance(part, Scalar) else (type(part), repr(part))
+            for part in self.arguments
+        )
+        return (self.function, *parts)
 
     @classmethod
     def named(cls, name: str, example: Number) -> Scalar:
@@ -139,6 +151,7 @@ class ScalarFormulas:
         self.names = tuple(self._names)
         lines = [f"def compute({', '.join(self._names.values())}):", *self._lines]
         lines.append(f" return [{', '.join(results)}]")
+        # Of names that were made here: none that was given enters the code.
         exec("\n".join(lines), self._kept)
         self._compute: Callable[..., list[Any]] = self._kept["compute"]
 
@@ -174,6 +187,7 @@ def of_scalars(function: Callable[..., float]) -> Callable[..., float]:
 
     With a Scalar among its arguments, it gives one that is computed when the values are known.
     """
+    compute = partial(_call, function)
 
     @wraps(function)
     def call(*arguments: Any) -> Any:
@@ -182,18 +196,27 @@ def of_scalars(function: Callable[..., float]) -> Callable[..., float]:
         return Scalar(
             f"{function.__qualname__}({', '.join(map(str, arguments))})",
             function(*map(_example, arguments)),
-            partial(_call, function),
-            arguments,
+            compute,
+            (tuple(isinstance(_example(argument), int) for argument in arguments), *arguments),
         )
 
     return call
 
 
-def _call(function: Callable[..., float], *arguments: Any) -> Any:
-    """Call a function of numbers, or once for each number where there are arrays of them."""
-    if any(isinstance(argument, np.ndarray) for argument in arguments):
-        return np.vectorize(function, otypes=[float])(*arguments)
-    return function(*arguments)
+def _call(function: Callable[..., float], are_whole: Sequence[bool], *arguments: Any) -> Any:
+    """Call a function of numbers, or once for each number where there are arrays of them.
+
+    It is given Python's numbers, and integers where it was when it was traced.
+    """
+    if not any(isinstance(argument, np.ndarray) for argument in arguments):
+        return function(*arguments)
+    columns = [
+        (each.astype(np.int64) if is_whole else each).tolist()
+        if isinstance(each, np.ndarray)
+        else repeat(each)
+        for each, is_whole in zip(arguments, are_whole, strict=True)
+    ]
+    return np.array([function(*row) for row in zip(*columns, strict=False)], np.float64)
 
 
 def _combine(symbol: Callable[[Any, Any], Any], left: Any, right: Any) -> Any:

@@ -90,8 +90,8 @@ def _key(call: Call) -> Hashable:
 def _argument_key(argument: Any) -> Hashable:
     if isinstance(argument, Leaf) and argument.kind == "literal" and argument.array is not None:
         return ("literal", argument.array.tobytes(), str(argument.dtype), argument.shape)
-    if isinstance(argument, Leaf) and argument.kind == "scalar":
-        return ("scalar", argument.name)
+    if isinstance(argument, Leaf) and argument.scalar is not None:
+        return ("scalar", argument.scalar.key)
     if isinstance(argument, Node):
         return id(argument)
     if isinstance(argument, tuple):

@@ -77,6 +77,8 @@ class CompiledEngine(PlannedEngine):
         self, data: TrainingData, permutation: IntArray, batch_size: int, learning_rates: Vector
     ) -> Vector:
         check_rows(permutation, len(data))
+        if not len(permutation):  # There may be no example to trace with.
+            return super().run_epoch(data, permutation, batch_size, learning_rates)
         code = self._code_for(data)
         optimizer = self.optimizer
         # Elsewhere a step's gradient is native, and the rest as in the other engines.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -47,13 +47,15 @@ def readers_of(graph: Graph) -> dict[int, frozenset[int]]:
     return {key: frozenset(readers) for key, readers in found.items()}
 
 
-def joined_sums(graph: Graph, readers: Mapping[int, frozenset[int]], batch: int) -> frozenset[int]:
+def joined_sums(
+    gradients: Iterable[Node], readers: Mapping[int, frozenset[int]], batch: int
+) -> frozenset[int]:
     """Ids of additions that make a gradient of several sums over examples, and of these sums.
 
     That is the gradient of a parameter which a step uses more than once.
     """
     found: set[int] = set()
-    for _, node in graph.updates:
+    for node in gradients:
         parts = _joined(node, frozenset({0}), readers, batch)
         if len(parts) > 1:
             found |= parts

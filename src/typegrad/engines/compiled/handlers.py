@@ -115,7 +115,8 @@ def _join_bias(lowering: StepLowering, call: Call) -> Place | None:
     if row.width != out.width or lowering.readers[id(product)] != {id(call)}:
         return None
     step = lowering.schedule.steps[-1]
-    if step.outputs[0] is not out or step.start is None:
+    # Its sums may begin with another row already.
+    if step.outputs[0] is not out or step.start != lowering.zeros:
         return None
     step.start = row.memory
     return out
@@ -130,9 +131,9 @@ def _join_sums(lowering: StepLowering, call: Call) -> Place | None:
         return None
     if not (isinstance(one.memory, Total) and isinstance(other.memory, Total)):
         return None
-    if replace(other, memory=one.memory) != one:
+    if not one.lies_as(other):
         return None
-    one.memory.others += [other.memory, *other.memory.others]
+    other.memory.part_of = one.memory
     return one
 
 

@@ -134,7 +134,12 @@ class StepLowering:
         self.result = LoweredStep(self.schedule)
         self.values: dict[int, Value] = {}
         self.readers = readers_of(graph)
-        self.joined_sums = joined_sums(graph, self.readers, layout.batch)
+        gradients = [
+            node
+            for leaf, node in graph.updates
+            if leaf.name.removesuffix(".grad") in layout.parameters
+        ]
+        self.joined_sums = joined_sums(gradients, self.readers, layout.batch)
         self.late_totals: list[tuple[Place, Value]] = []
         # What lookups are to ask of codes themselves, and of which codes they took how many rows.
         self.code_checks: Set[CodeCheck] = frozenset()

@@ -475,7 +475,7 @@ class NetworkCode:
     def _scalars(self, course: _Course, steps: Steps, last_rows: int) -> Any:
         """Return the update's numbers and formulas of the number of rows, a row for each step."""
         formulas, count = course.formulas, len(steps.rates)
-        # Scalars are formulas of operators alone, which take arrays as well.
+        # A number for each step: scalars take arrays as well.
         values: dict[str, Any] = {"learning_rate": steps.rates}
         if "step" in formulas.names:
             values["step"] = np.arange(steps.first + 1.0, steps.first + 1.0 + count)

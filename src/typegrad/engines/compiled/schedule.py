@@ -54,12 +54,18 @@ class Buffer:
 class Total:
     """A sum over examples, with rows of `stride` floats.
 
-    `offsets` tells where it is wanted among the chunk's sums, `others` what belongs to it.
+    `offsets` tells where it is wanted among the chunk's sums. It may be a `part` of another sum,
+    and has no place of its own then.
     """
 
     stride: int
     offsets: list[int] = field(default_factory=list)
-    others: list[Total] = field(default_factory=list)
+    part_of: Total | None = None
+
+    @property
+    def whole(self) -> Total:
+        """The sum that it is a part of in the end, or itself."""
+        return self if self.part_of is None else self.part_of.whole
 
 
 @dataclass(frozen=True)
@@ -103,6 +109,10 @@ class Place:
         """Floats from one row to the next."""
         return self.memory.stride
 
+    def lies_as(self, other: Place) -> bool:
+        """Whether both have the same elements at the same distances."""
+        return replace(other, memory=self.memory) == self and other.stride == self.stride
+
     @property
     def space(self) -> int:
         """What its address counts from."""
@@ -124,7 +134,7 @@ class Step:
     accumulates
         Whether they begin with the output itself, except in a chunk's first tile.
     continues
-        Whether even there, since another step has begun the sum.
+        Whether they begin with the output in a chunk's first tile too: another step has begun it.
     is_joint
         Whether it is taken once for the batch, and not for each tile.
     phase
@@ -180,20 +190,14 @@ class Schedule:
         return max((step.phase + (not step.is_joint) for step in self.steps), default=1)
 
     def join_sums(self) -> None:
-        """Let all steps of sums that belong together add to the same; they are in their order."""
-        outputs: list[Any] = [step.outputs[0].memory for step in self.steps]
-        whole = {
-            id(part): total
-            for total in outputs if isinstance(total, Total)
-            for part in total.others
-        }  # fmt: skip
-        begun: set[int] = set()
-        for step, memory in zip(self.steps, outputs, strict=True):
-            total = whole.get(id(memory), memory)
-            if isinstance(total, Total) and (total.others or total is not memory):
-                step.outputs = (replace(step.outputs[0], memory=total),)
-                step.continues = id(total) in begun
-                begun.add(id(total))
+        """Let steps that make parts of a sum add to the whole; all steps are in their order."""
+        begun: set[Total] = set()
+        for step in self.steps:
+            memory = step.outputs[0].memory
+            if isinstance(memory, Total):
+                step.outputs = (replace(step.outputs[0], memory=memory.whole),)
+                step.continues = memory.whole in begun
+                begun.add(memory.whole)
 
     @property
     def has_joined_sums(self) -> bool:
