@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CompiledPredictor"]
 
-logger = logging.getLogger("typegrad")
+logger: logging.Logger = logging.getLogger("typegrad")
 
 
 class CompiledPredictor:

@@ -153,7 +153,7 @@ class Trainer(Generic[NetworkT_co]):
         self.clip_value = clip_value
         self.accumulation_steps: int = check_count("accumulation_steps", accumulation_steps)
         self.engine: EngineName = engine
-        self.threads = None if threads is None else check_count("threads", threads)
+        self.threads: int | None = None if threads is None else check_count("threads", threads)
         self.requested_stop: str | None = None
 
     def stop(self, reason: str) -> None:

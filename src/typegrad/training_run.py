@@ -26,7 +26,7 @@ from typegrad.types import IntArray, Vector
 if TYPE_CHECKING:
     from typegrad.trainer import Trainer
 
-logger = logging.getLogger("typegrad")
+logger: logging.Logger = logging.getLogger("typegrad")
 
 
 class TrainingRun:
@@ -50,7 +50,7 @@ class TrainingRun:
         self.batch_size = batch_size
         self.shuffle = shuffle
         self.evaluate_every = evaluate_every
-        self.interrupt = DeferredInterrupt()
+        self.interrupt: DeferredInterrupt = DeferredInterrupt()
         for note in history.notes:
             logger.info(note)
         warning = data.training.blocks.warning(shuffle)
@@ -64,8 +64,8 @@ class TrainingRun:
                 "them as arrays, such as np.array(x), or take an optimizer such as tg.Adam()"
             )
         n = len(data.training)
-        self.rows_per_step = n if full_batch else batch_size * trainer.accumulation_steps
-        self.steps_per_epoch = math.ceil(n / self.rows_per_step)
+        self.rows_per_step: int = n if full_batch else batch_size * trainer.accumulation_steps
+        self.steps_per_epoch: int = math.ceil(n / self.rows_per_step)
         self.engine: Engine = self._build_engine()
 
     def run(self, initial_epoch: int, callbacks: list[Callback]) -> History:

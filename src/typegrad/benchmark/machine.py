@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from typegrad._version import __version__
-from typegrad.types import FloatDType, Vector
+from typegrad.types import Array, FloatDType, Vector
 
 REFERENCE_SIZE = 384
 """Rows and columns of the matrices whose product is the reference workload."""
@@ -37,9 +37,9 @@ class Reference:
     def __init__(self, dtype: FloatDType) -> None:
         generator = np.random.default_rng(0)
         shape = (REFERENCE_SIZE, REFERENCE_SIZE)
-        self.left = generator.standard_normal(shape).astype(dtype)
-        self.right = generator.standard_normal(shape).astype(dtype)
-        self.out = np.empty(shape, dtype)
+        self.left: Array = generator.standard_normal(shape).astype(dtype)
+        self.right: Array = generator.standard_normal(shape).astype(dtype)
+        self.out: Array = np.empty(shape, dtype)
 
     @property
     def operations(self) -> int:

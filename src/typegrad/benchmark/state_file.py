@@ -43,7 +43,7 @@ class Store:
     def __init__(
         self, path: str | PathLike[str] | None, identity: Mapping[str, Any], *, resume: bool
     ) -> None:
-        self.measurements = Measurements()
+        self.measurements: Measurements = Measurements()
         self._path = None if path is None else check_writable(path)
         if self._path is None:
             return

@@ -15,6 +15,7 @@ from typegrad.benchmark.problem import Problem
 from typegrad.benchmark.step_timing import Stepper
 from typegrad.engines import EngineName, StepSettings, build_engine
 from typegrad.errors import MissingExtraError
+from typegrad.network import NeuralNetwork
 from typegrad.types import IntArray
 
 CONTESTANTS: dict[str, tuple[str, str]] = {
@@ -37,7 +38,7 @@ class EngineStepper:
     """
 
     def __init__(self, problem: Problem, engine: EngineName, learning_rate: float = 0.0) -> None:
-        self.network = problem.build_network(0)
+        self.network: NeuralNetwork = problem.build_network(0)
         self.learning_rate = learning_rate
         self._data = problem.training
         optimizer = problem.new_optimizer(learning_rate)

@@ -63,7 +63,7 @@ class TorchStepper:
             else translation.activations[place]
             for place, part in enumerate(translation.parts)
         ]
-        self.network = torch.nn.Sequential(*modules)
+        self.network: Any = torch.nn.Sequential(*modules)
         self._loss = _loss(translation)
         self._optimizer = _optimizer(translation.optimizer, self.network, learning_rate)
 

@@ -72,14 +72,14 @@ class ParquetDataset:
         self._parquet = import_extra("pyarrow.parquet", "parquet", "ParquetDataset")
         self._cache_bytes = check_count("cache_bytes", cache_bytes, at_least=0)
         self._files = list(_found(paths))
-        self.target = _names("target", target)
+        self.target: tuple[str, ...] = _names("target", target)
         self._weighted = sample_weight is not None
         not_inputs = (*self.target, *([] if sample_weight is None else [sample_weight]))
         metadata = [self._metadata(file) for file in self._files]
         if inputs is None:
             present = [str(name) for name in metadata[0].schema.to_arrow_schema().names]
             inputs = [name for name in present if name not in not_inputs]
-        self.inputs = _names("inputs", inputs)
+        self.inputs: tuple[str, ...] = _names("inputs", inputs)
         self._columns = (*self.inputs, *not_inputs)
         self._dtype = self._common_dtype(metadata)
         groups = [(file, group) for file, each in enumerate(metadata)

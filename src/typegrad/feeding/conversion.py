@@ -43,7 +43,7 @@ class Converter:
             self._output_shape = network.forward(inputs).shape[1:]
         network.loss.check_shapes((len(sample), *self._output_shape), sample.targets.shape)
         elements = math.prod(inputs.shape[1:]) + math.prod(sample.targets.shape[1:]) + 1
-        self.row_bytes = elements * network.dtype.itemsize
+        self.row_bytes: int = elements * network.dtype.itemsize
 
     def __call__(self, rows: Rows, weights: Vector | None) -> TrainingData:
         network, prefix = self._network, self._prefix

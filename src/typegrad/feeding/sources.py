@@ -59,7 +59,7 @@ class MappedSource(Source):
     def __init__(self, examples: Examples, prefix: str) -> None:
         super().__init__(prefix)
         self._rows = as_rows(examples, prefix)
-        self.weights = self._rows.weights
+        self.weights: Vector | None = self._rows.weights
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -87,7 +87,7 @@ class DatasetSource(Source):
             raise DataError(f"{prefix}data set has no rows; nothing can be learnt from it")
         self._sample: Rows | None = None
         self._sample = self.read(np.zeros(1, np.int64))
-        self.weights_are_read = self._sample.weights is not None
+        self.weights_are_read: bool = self._sample.weights is not None
 
     def __len__(self) -> int:
         return self._length

@@ -83,8 +83,8 @@ class HeldSupply(Supply):
     def __init__(self, data: TrainingData, targets: AnyArray) -> None:
         self.data = data
         self.targets = targets
-        self.total_weight = _total_weight(data.weights, len(data))
-        self.blocks = default_blocks(len(data))
+        self.total_weight: float = _total_weight(data.weights, len(data))
+        self.blocks: Blocks = default_blocks(len(data))
 
     def __len__(self) -> int:
         return len(self.data)
@@ -132,10 +132,10 @@ class StreamedSupply(Supply):
         self._numbers = numbers
         self._weights = weights
         self._convert = converter
-        self.total_weight = _total_weight(weights, len(self))
-        self.blocks = source.blocks(numbers)
+        self.total_weight: float = _total_weight(weights, len(self))
+        self.blocks: Blocks = source.blocks(numbers)
         # Half the memory. Engines never see these.
-        self.order_dtype = SHORT if len(self) <= np.iinfo(SHORT).max else LONG
+        self.order_dtype: IntDType = SHORT if len(self) <= np.iinfo(SHORT).max else LONG
 
     def __len__(self) -> int:
         return len(self._source) if self._numbers is None else len(self._numbers)

@@ -148,7 +148,7 @@ class ScalarFormulas:
         self._kept: dict[str, Any] = {}
         self._lines: list[str] = []
         results = [self._symbol(scalar) for scalar in scalars]
-        self.names = tuple(self._names)
+        self.names: tuple[str, ...] = tuple(self._names)
         lines = [f"def compute({', '.join(self._names.values())}):", *self._lines]
         lines.append(f" return [{', '.join(results)}]")
         # Of names that were made here: none that was given enters the code.

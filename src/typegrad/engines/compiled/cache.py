@@ -51,7 +51,7 @@ class CodeCache:
     """
 
     def __init__(self, key: str) -> None:
-        self.folder = cache_folder() / key
+        self.folder: Path = cache_folder() / key
         self.problem: OSError | None = None
 
     def load(self, name: str) -> bytes | None:

@@ -21,8 +21,8 @@ class Int:
     __slots__ = ("builder", "value")
 
     def __init__(self, builder: Any, value: Value) -> None:
-        self.builder = builder
-        self.value = value
+        self.builder: Any = builder
+        self.value: Value = value
 
     def __add__(self, other: Int | int) -> Int:
         return Int(self.builder, self.builder.add(self.value, _value(other)))
@@ -126,14 +126,14 @@ class Code:
 
     def __init__(self, module: Any, name: str, parameters: int, *, is_public: bool = True) -> None:
         self.module = module
-        self.function = llvm.ir.Function(
+        self.function: Any = llvm.ir.Function(
             module, llvm.ir.FunctionType(llvm.I64, [llvm.I64] * parameters), name
         )
         if not is_public:
             self.function.linkage = "internal"
             self.function.attributes.add("noinline")
-        self.builder = llvm.ir.IRBuilder(self.function.append_basic_block("entry"))
-        self.arguments = [Int(self.builder, argument) for argument in self.function.args]
+        self.builder: Any = llvm.ir.IRBuilder(self.function.append_basic_block("entry"))
+        self.arguments: list[Int] = [Int(self.builder, argument) for argument in self.function.args]
 
     def finish(self, result: Int | int = 0) -> Any:
         """End the function; return it."""

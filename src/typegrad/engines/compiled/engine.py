@@ -27,7 +27,7 @@ from typegrad.types import Array, IntArray, Shape, Vector
 if TYPE_CHECKING:
     from typegrad.network import NeuralNetwork
 
-logger = logging.getLogger("typegrad")
+logger: logging.Logger = logging.getLogger("typegrad")
 
 MOST_FAILURES = 3
 """Steps that fail in native code before the planned engine takes all: each costs as much as all
@@ -63,7 +63,7 @@ class CompiledEngine(PlannedEngine):
         threads: int | None = None,
     ) -> None:
         super().__init__(network, optimizer, settings, note)
-        self.threads = threads or usable_cores()
+        self.threads: int = threads or usable_cores()
         self._library = library_for(8 * network.dtype.itemsize, note)
         self._code: NetworkCode | None = None
         self._kind: tuple[object, ...] = ()

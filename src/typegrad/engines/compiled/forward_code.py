@@ -14,7 +14,7 @@ from typegrad.engines.compiled.forward_lowering import ForwardLowering
 from typegrad.engines.compiled.forward_worker import FORWARD_JOB
 from typegrad.engines.compiled.graph_facts import NotNativeError
 from typegrad.engines.compiled.layout import aligned_zeros
-from typegrad.engines.compiled.library import library_for
+from typegrad.engines.compiled.library import Library, library_for
 from typegrad.engines.compiled.memory import Constants
 from typegrad.engines.compiled.program import (
     INPUTS,
@@ -90,15 +90,15 @@ class ForwardCode:
         self.row = row
         self._dtype = network.dtype
         self._predicts = predicts
-        self.library = library_for(8 * network.dtype.itemsize, note)
+        self.library: Library = library_for(8 * network.dtype.itemsize, note)
         self._options = Options(network)
         self._constants = Constants(network.dtype, self.library.lanes)
         # Rows of float64 for a library whose lanes are those of a narrower type.
         self._units = Constants(FLOAT64, self.library.lanes)
         self._scaler = network.input_scaler if predicts else None
         self._unit_rows: list[tuple[Callable[[], Array], Array]] = []
-        self.input_dtype = self._dtype if self._scaler is None else FLOAT64
-        self.output_dtype = self._dtype
+        self.input_dtype: np.dtype[Any] = self._dtype if self._scaler is None else FLOAT64
+        self.output_dtype: np.dtype[Any] = self._dtype
         self.finish: Callable[[Array], Array] | None = None
         self._scalers = _scalers_of(network)
         self._unused: dict[int, Any] = {}
@@ -143,7 +143,7 @@ class ForwardCode:
         )
         lowering.run()
         self._options.remember(tracer.written)
-        self.output_row = traced.graph.outputs["outputs"].shape[1:]
+        self.output_row: tuple[int, ...] = traced.graph.outputs["outputs"].shape[1:]
         return lowering
 
     def _unit_row(self, read: Callable[[], Array]) -> Operand:
@@ -156,7 +156,7 @@ class ForwardCode:
         schedule = self._lowering.schedule
         row_bytes = max(schedule.lay_out(64, 0).used_bytes // 64, 1)
         fitting = TILE_BYTES // row_bytes // 8 * 8
-        self.tile_rows = min(max(fitting, FEWEST_TILE_ROWS), MOST_TILE_ROWS)
+        self.tile_rows: int = min(max(fitting, FEWEST_TILE_ROWS), MOST_TILE_ROWS)
         places = schedule.lay_out(self.tile_rows, 0)
         self._workspace_bytes = -(-places.used_bytes // 4096) * 4096 + 4096
         addresses: dict[Kernel, int] = {name: self.library.kernel(name) for name in KERNELS}

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from typegrad.engines.compiled.branches import find_code_checks
+from typegrad.engines.compiled.branches import CodeCheck, find_code_checks
 from typegrad.engines.compiled.fusion import Value
 from typegrad.engines.compiled.graph_facts import (
     NotNativeError,
@@ -54,10 +54,10 @@ class ForwardLowering(StepLowering):
             raise NotNativeError("a branch on values")
         layout = StepLayout(traced.batch, {}, PaddedParameters([], lanes), 0, lanes, dtype, 0)
         super().__init__(traced.graph, layout, constants)
-        self.code_checks = code_checks
+        self.code_checks: Set[CodeCheck] = code_checks
         self._moving = _depends_on_inputs(traced.graph)
         self._fixed: dict[str, tuple[Node, Array]] = {}
-        self.unscaling = tuple(unscaling)
+        self.unscaling: tuple[Operand, ...] = tuple(unscaling)
 
     def refresh(self) -> None:
         """Compute anew what does not depend on the inputs, from the parameters as they are."""

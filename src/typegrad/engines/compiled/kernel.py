@@ -37,7 +37,9 @@ class Kernel(Code):
 
     def __init__(self, module: Any, name: str, bits: int, lanes: int) -> None:
         super().__init__(module, name, 2)
-        self.v = Vectors(self, bits, lanes)
+        self.v: Vectors = Vectors(self, bits, lanes)
+        self.instruction: Int
+        self.frame: Int
         self.instruction, self.frame = self.arguments
         frame_rows = self.read(self.frame, ROWS)
         field = self.read(self.instruction, ROW_COUNT)
@@ -45,8 +47,8 @@ class Kernel(Code):
         rows = frame_rows.choose(field.equals(TILE_ROWS), field)
         is_span = field.equals(TILE_SPAN)
         span = (frame_rows * columns + (lanes - 1)) // lanes * lanes
-        self.rows = self.integer(1).choose(is_span, rows)
-        self.columns = span.choose(is_span, columns)
+        self.rows: Int = self.integer(1).choose(is_span, rows)
+        self.columns: Int = span.choose(is_span, columns)
 
     def operand(self, index: int) -> tuple[Int, Int]:
         """Return the address of an operand, and the bytes from one of its rows to the next."""

@@ -133,10 +133,10 @@ class PaddedParameters:
         # Found once, as a call may be so short that this would be a part of it.
         self._rows = [part.row_slices() for part in parts if part.is_row]
         self._matrices = [part for part in parts if not part.is_row]
-        self.blocks = max(1, -(-padded_start // LARGEST_BLOCK))
-        self.block = padded(-(-padded_start // self.blocks), VECTORS_AT_ONCE * lanes)
-        self.loss_start = self.blocks * self.block
-        self.size = self.loss_start + lanes
+        self.blocks: int = max(1, -(-padded_start // LARGEST_BLOCK))
+        self.block: int = padded(-(-padded_start // self.blocks), VECTORS_AT_ONCE * lanes)
+        self.loss_start: int = self.blocks * self.block
+        self.size: int = self.loss_start + lanes
 
     def spread(self, flat: Vector, target: Array) -> None:
         """Copy a flat vector into padded memory."""
@@ -213,7 +213,7 @@ class TileMemory:
     def __init__(self, rows: int, itemsize: int, reserved: int) -> None:
         self.rows = rows
         self.itemsize = itemsize
-        self.used = reserved
+        self.used: int = reserved
         self._free: dict[int, list[int]] = {}
 
     def take(self, stride: int) -> int:

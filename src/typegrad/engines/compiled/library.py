@@ -14,7 +14,7 @@ from typegrad.engines.compiled.chain import Chain
 from typegrad.engines.compiled.compiler import KERNELS, WORKERS, Compiler
 from typegrad.engines.compiled.target import Target, host
 
-logger = logging.getLogger("typegrad")
+logger: logging.Logger = logging.getLogger("typegrad")
 
 COMPILING = "compiling native code"
 """How the note begins that says so."""
@@ -40,8 +40,8 @@ class Library:
 
     def __init__(self, bits: int, target: Target, note: Callable[[str], None]) -> None:
         self.bits = bits
-        self.lanes = target.lanes(bits)
-        self.cache = CodeCache(target.key)
+        self.lanes: int = target.lanes(bits)
+        self.cache: CodeCache = CodeCache(target.key)
         self._lock = threading.Lock()
         self._addresses: dict[str, int] = {}
         self._compiler = Compiler(bits, target)
@@ -51,10 +51,10 @@ class Library:
         self._add("kernels", [*KERNELS, *WORKERS], self._compiler.kernels)
         self._note = logger.debug
         self._prototype = ctypes.CFUNCTYPE(*[ctypes.c_int64] * 4)
-        self.worker = self._prototype(self._addresses["worker"])
-        self.forward = self._prototype(self._addresses["forward"])
+        self.worker: Callable[..., int] = self._prototype(self._addresses["worker"])
+        self.forward: Callable[..., int] = self._prototype(self._addresses["forward"])
         # It keeps Python's lock: letting go of it takes as long as a row does.
-        self.forward_alone = ctypes.PYFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)(
+        self.forward_alone: Callable[..., int] = ctypes.PYFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)(
             self._addresses["forward_alone"]
         )
 

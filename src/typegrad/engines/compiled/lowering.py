@@ -125,21 +125,21 @@ class StepLowering:
     def __init__(self, graph: Graph, layout: StepLayout, constants: Constants) -> None:
         self.graph = graph
         self.layout = layout
-        self.lanes = layout.lanes
-        self.itemsize = layout.dtype.itemsize
+        self.lanes: int = layout.lanes
+        self.itemsize: int = layout.dtype.itemsize
         self.constants = constants
         widest = max(width_of(node) for node in [*graph.leaves(), *graph.calls])
-        self.zeros = constants.row(0.0, widest)
-        self.schedule = Schedule(self.zeros, self.itemsize)
-        self.result = LoweredStep(self.schedule)
+        self.zeros: Operand = constants.row(0.0, widest)
+        self.schedule: Schedule = Schedule(self.zeros, self.itemsize)
+        self.result: LoweredStep = LoweredStep(self.schedule)
         self.values: dict[int, Value] = {}
-        self.readers = readers_of(graph)
+        self.readers: dict[int, frozenset[int]] = readers_of(graph)
         gradients = [
             node
             for leaf, node in graph.updates
             if leaf.name.removesuffix(".grad") in layout.parameters
         ]
-        self.joined_sums = joined_sums(gradients, self.readers, layout.batch)
+        self.joined_sums: frozenset[int] = joined_sums(gradients, self.readers, layout.batch)
         self.late_totals: list[tuple[Place, Value]] = []
         # What lookups are to ask of codes themselves, and of which codes they took how many rows.
         self.code_checks: Set[CodeCheck] = frozenset()

@@ -146,9 +146,9 @@ class NativeStep:
         self._places: Layout = schedule.lay_out(self.tile_rows, RESERVED)
         self._one_tile_places = with_sums_last(schedule).lay_out(self.tile_rows, RESERVED)
         used_bytes = max(self._places.used_bytes, self._one_tile_places.used_bytes)
-        self.workspace_bytes = -(-used_bytes // 4096) * 4096 + 4096
+        self.workspace_bytes: int = -(-used_bytes // 4096) * 4096 + 4096
         self._addresses: dict[Kernel, int] = {name: library.kernel(name) for name in KERNELS}
-        self.opaque = [
+        self.opaque: list[OpaqueKernel] = [
             step.kernel for step in self.lowered.opaque if isinstance(step.kernel, OpaqueKernel)
         ]
         self._addresses |= dict.fromkeys(self.opaque, library.kernel("callback"))

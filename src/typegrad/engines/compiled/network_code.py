@@ -192,7 +192,7 @@ class NetworkCode:
         if isinstance(optimizer, Optimizer):
             optimizer.prepare(network.flat.values)
             names = optimizer.state_arrays
-        self.vectors = FlatVectors.zeros(self._padded, names, self._dtype)
+        self.vectors: FlatVectors = FlatVectors.zeros(self._padded, names, self._dtype)
         self._padded.spread(network.flat.decay_mask, self.vectors.mask)
         self.update_problem: str | None = None
         self._updates = self._lower_updates(optimizer)
@@ -210,8 +210,8 @@ class NetworkCode:
         self._workspaces = self._sums = aligned_zeros(0, self._dtype)
         self._partials = np.zeros(self._padded.blocks)
         # Says if it is not native.
-        self.takes_whole_batch = self._step_for(sys.maxsize).lowered.takes_whole_batch
-        self.fewest_rows = traced.batch if self.takes_whole_batch else 1
+        self.takes_whole_batch: bool = self._step_for(sys.maxsize).lowered.takes_whole_batch
+        self.fewest_rows: int = traced.batch if self.takes_whole_batch else 1
 
     def _lower_updates(
         self, optimizer: Optimizer | FullBatchOptimizer

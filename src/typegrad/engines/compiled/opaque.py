@@ -89,7 +89,7 @@ class OpaqueKernel:
         next(calls)
         self._callback = _CALLBACK(calls.send)
         address = ctypes.cast(self._callback, ctypes.c_void_p).value
-        self.numbers = (address or 0, ctypes.addressof(self._words))
+        self.numbers: tuple[int, int] = (address or 0, ctypes.addressof(self._words))
         self.prepare: Callable[[int], None] | None = None
         self.error: BaseException | None = None
 

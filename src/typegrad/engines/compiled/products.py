@@ -27,7 +27,7 @@ FEW_ROWS = 4
 DOTS = 4
 """Dot products that are summed over lanes together."""
 
-DOTS_ROWS = {32: (4, 2, 1), 16: (2, 1)}
+DOTS_ROWS: dict[int, tuple[int, ...]] = {32: (4, 2, 1), 16: (2, 1)}
 """Rows of a block of dot products, by the number of registers."""
 
 

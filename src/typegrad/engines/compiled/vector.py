@@ -40,14 +40,14 @@ class Vectors:
 
     def __init__(self, code: Code, bits: int, lanes: int) -> None:
         self.code = code
-        self.builder = code.builder
+        self.builder: Any = code.builder
         self.bits = bits
         self.lanes = lanes
-        self.element = llvm.ir.FloatType() if bits == 32 else llvm.DOUBLE
-        self.type = llvm.ir.VectorType(self.element, lanes)
-        self.integer = llvm.ir.IntType(bits)
-        self.integers = llvm.ir.VectorType(self.integer, lanes)
-        self.itemsize = bits // 8
+        self.element: Any = llvm.ir.FloatType() if bits == 32 else llvm.DOUBLE
+        self.type: Any = llvm.ir.VectorType(self.element, lanes)
+        self.integer: Any = llvm.ir.IntType(bits)
+        self.integers: Any = llvm.ir.VectorType(self.integer, lanes)
+        self.itemsize: int = bits // 8
         self.mantissa_bits = 23 if bits == 32 else 52
         self.exponent_bias = 127 if bits == 32 else 1023
 

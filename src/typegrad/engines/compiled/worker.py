@@ -101,18 +101,21 @@ class Worker(Code):
     """
 
     def __init__(self, module: Any, name: str, bits: int, lanes: int, pause: str) -> None:
-        self.run_program = emit_program_runner(module, f"{name}_program")
-        self.run_until_failure = emit_program_runner(module, f"{name}_joint", stops=True)
-        self.barrier = _barrier(module, f"{name}_barrier", pause)
-        self.block_sum = _block_sum(module, f"{name}_block", bits, lanes)
+        self.run_program: Any = emit_program_runner(module, f"{name}_program")
+        self.run_until_failure: Any = emit_program_runner(module, f"{name}_joint", stops=True)
+        self.barrier: Any = _barrier(module, f"{name}_barrier", pause)
+        self.block_sum: Any = _block_sum(module, f"{name}_block", bits, lanes)
         super().__init__(module, name, 3)
-        self.v = Vectors(self, bits, lanes)
+        self.v: Vectors = Vectors(self, bits, lanes)
+        self.job: Int
+        self.thread: Int
+        self.threads: Int
         self.job, self.thread, self.threads = self.arguments
-        self.frame = self.memory(FRAME_FIELDS)
+        self.frame: Int = self.memory(FRAME_FIELDS)
         # Of a step of one tile, all threads work on the same memory.
         is_shared = self.field("ending").equals(UPDATE_IN_TILE)
         shift = self.thread * self.field("workspace_bytes")
-        self.workspace = self.field("workspaces") + self.integer(0).choose(is_shared, shift)
+        self.workspace: Int = self.field("workspaces") + self.integer(0).choose(is_shared, shift)
 
     def field(self, name: str) -> Int:
         """Return an integer of the job."""
