@@ -27,25 +27,7 @@ from typegrad.errors import DataError, MissingExtraError, NumericalError
 from typegrad.operations.observing import observe_operations
 from typegrad.types import Array, Vector
 
-
-def network_of(*layers: Any, **options: Any) -> tg.NeuralNetwork:
-    return tg.NeuralNetwork(*layers, loss=tg.MSELoss(), seed=4, **options)
-
-
-def random_data(rows: int = 24, scale: float = 1.0) -> TrainingData:
-    generator = np.random.default_rng(3)
-    inputs = (scale * generator.standard_normal((rows, 4))).astype(np.float32)
-    return TrainingData(inputs, inputs[:, :1].copy())
-
-
-def train(engine: Engine, data: TrainingData, epochs: int = 2, batch_size: int = 8) -> Vector:
-    steps = -(-len(data) // batch_size)
-    order = np.arange(len(data))
-    losses = [
-        engine.run_epoch(data, order, batch_size, np.full(steps, 0.05)) for _ in range(epochs)
-    ]
-    joined: Vector = np.concatenate(losses)
-    return joined
+from ..engines_planned.training import network_of, random_data, train
 
 
 def small_network() -> tg.NeuralNetwork:

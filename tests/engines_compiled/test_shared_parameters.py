@@ -90,8 +90,8 @@ class Squared(ParameterOperation[Array]):
         return ((x @ weight).T @ output_grad + x.T @ (output_grad @ weight.T),)
 
 
-class SquaredAndMore(tg.Layer):
-    """Sums of sums within a sum, first or last."""
+class OneWeight(tg.Layer):
+    """Operations one after the other, all with the same weight matrix."""
 
     def __init__(self, *kinds: type[ParameterOperation[Array]]) -> None:
         self.in_features = self.out_features = 4
@@ -130,9 +130,9 @@ LAYERS: dict[str, Case] = {
     "twice": Case(lambda: [Repeated(4, 2), tg.Dense(4, 2)]),
     "three times": Case(lambda: [tg.Dense(4, 17), Repeated(17, 3), tg.Dense(17, 2)]),
     "of one column": Case(lambda: [tg.Dense(4, 1), Repeated(1, 2), tg.Dense(1, 2)]),
-    "a sum of sums first": Case(lambda: [SquaredAndMore(WeightMultiply, Squared), tg.Dense(4, 2)]),
-    "a sum of sums last": Case(lambda: [SquaredAndMore(Squared, WeightMultiply), tg.Dense(4, 2)]),
-    "sums of sums": Case(lambda: [SquaredAndMore(Squared, Squared), tg.Dense(4, 2)]),
+    "a sum of sums first": Case(lambda: [OneWeight(WeightMultiply, Squared), tg.Dense(4, 2)]),
+    "a sum of sums last": Case(lambda: [OneWeight(Squared, WeightMultiply), tg.Dense(4, 2)]),
+    "sums of sums": Case(lambda: [OneWeight(Squared, Squared), tg.Dense(4, 2)]),
     "there and back": Case(lambda: [Autoencoder(), tg.Dense(4, 2)]),
     "tables": Case(lambda: [TwoTables(5), tg.Dense(10, 2)], codes=(0, 2)),
     "tables of one column": Case(lambda: [TwoTables(1), tg.Dense(2, 2)], codes=(0, 2)),
@@ -167,17 +167,8 @@ class Centered(ElementwiseOperation):
         return output_grad - mean
 
 
-class Doubled(tg.Layer):
-    """A layer of that."""
-
-    def __init__(self) -> None:
-        self.in_features = self.out_features = 4
-        self.weight = tg.Parameter((4, 4), tg.initializers.GlorotUniform())
-        self.operations = (TwiceTheGradient(self.weight),)
-
-
 def test_the_same_sum_twice() -> None:
-    case = Case(lambda: [Doubled(), tg.Dense(4, 2)])
+    case = Case(lambda: [OneWeight(TwiceTheGradient), tg.Dense(4, 2)])
     data = data_for(case, 40, "float64")
     eager = train(case, EagerEngine, data, 10)
     compiled = train(case, CompiledEngine, data, 10)

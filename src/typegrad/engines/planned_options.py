@@ -32,8 +32,8 @@ class Options:
         self._holders: list[Any] = []
         self._memory: list[AnyArray] = []
         self._remembered: list[Hashable] | None = None
-        # Read without a line of Python for each: what attributes are, and what is in containers.
-        self._reads: list[Callable[[], Iterator[Any]]] = []
+        # What attributes are, read without a line of Python for each; and what is in containers.
+        self._reads: list[Callable[[], Iterable[Any]]] = []
         self._sized: list[Sized] = []
         self._objects: list[Any] = []
         self._sizes: list[int] = []
@@ -71,7 +71,7 @@ class Options:
             partial(map, vars(holder).get, tuple(names), repeat(_GONE))
             for holder, names in zip(self._holders, attributes, strict=True)
         ]
-        self._reads += [partial(_parts_now, container) for container in containers]
+        self._reads += [partial(parts_of, container) for container in containers]
         self._sized = [*map(vars, self._holders), *containers]
         self._objects = list(self._found_objects())
         self._sizes = list(map(len, self._sized))
@@ -110,11 +110,6 @@ class Options:
 
 
 _GONE = object()
-
-
-def _parts_now(container: Any) -> Iterator[Any]:
-    """Iterate over `parts_of` a container."""
-    return chain(container, container.values()) if isinstance(container, dict) else iter(container)
 
 
 def _is_view_of(value: object, memory: list[AnyArray]) -> bool:

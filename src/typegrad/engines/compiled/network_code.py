@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -30,7 +29,7 @@ from typegrad.engines.compiled.native import (
     update_program,
 )
 from typegrad.engines.compiled.program import WORKSPACE, Operand, span
-from typegrad.engines.compiled.runner import Outcome, Runner, double_bits
+from typegrad.engines.compiled.runner import Outcome, Runner, Turns, double_bits
 from typegrad.engines.compiled.traced_step import TracedStep
 from typegrad.engines.compiled.updates import Clipping, LoweredUpdate, lower_update
 from typegrad.engines.compiled.worker import (
@@ -69,26 +68,6 @@ WORK_PER_CALL = 1_000_000_000
 
 WORK_PER_STEP, WORK_PER_PARAMETER = 5_000, 20
 """What a step and its update cost besides, in multiply-adds."""
-
-TURN_SECONDS = 0.02
-"""Time between these looks that is aimed at where nobody knows what a step costs."""
-
-
-class _Turns:
-    """How many steps are taken at a time where parts of them run as they are written."""
-
-    def __init__(self) -> None:
-        self._steps = 1
-        self._began = time.perf_counter()
-
-    def steps_of(self, done: int) -> int:
-        """Return how many come next: twice as many as long as they are quick."""
-        now = time.perf_counter()
-        if done:
-            is_quick = now - self._began < TURN_SECONDS / 2
-            self._steps = self._steps * 2 if is_quick else max(1, self._steps // 2)
-        self._began = now
-        return self._steps
 
 
 class Steps(NamedTuple):
@@ -288,31 +267,14 @@ class NetworkCode:
         if step.opaque:
             outcome = self._run_with_opaque(step, steps, course.threads, should_stop)
         else:
-            at_a_time = course.at_a_time
-            outcome = self._run_turns(
-                len(steps.rates), course.threads, should_stop, lambda _: at_a_time
+            outcome = self._runner.run_turns(
+                len(steps.rates), course.threads, should_stop, lambda _: course.at_a_time
             )
         del kept
         if outcome.failed and step.lowered.changed_states and not step.opaque:
             return outcome._replace(spoiled=True)
         if not outcome.spoiled:
             step.give_states()
-        return outcome
-
-    def _run_turns(
-        self,
-        total: int,
-        threads: int,
-        should_stop: Callable[[], bool],
-        steps_of_turn: Callable[[int], int],
-    ) -> Outcome:
-        """Take steps, so many in each turn: they may depend on how many are done."""
-        outcome = Outcome(0, False, False)
-        while outcome.taken < total and not outcome.failed and not should_stop():
-            done = outcome.taken
-            last = min(done + steps_of_turn(done), total)
-            taken, failed, spoiled = self._runner.run(done, last, threads)
-            outcome = Outcome(done + taken, failed, spoiled)
         return outcome
 
     def _run_with_opaque(
@@ -335,8 +297,9 @@ class NetworkCode:
 
         step.opaque[0].prepare = prepare
         try:
-            turns = _Turns()
-            outcome = self._run_turns(len(steps.rates), threads, should_stop, turns.steps_of)
+            outcome = self._runner.run_turns(
+                len(steps.rates), threads, should_stop, Turns().steps_of
+            )
             error = step.take_error()
             if outcome.failed and error is None:
                 # Back to the states that the step found; before an error they have not changed.

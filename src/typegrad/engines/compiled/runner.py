@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
@@ -12,6 +13,26 @@ import numpy as np
 from typegrad.engines.compiled.layout import aligned_zeros
 from typegrad.engines.compiled.target import yield_function
 from typegrad.engines.compiled.worker import JOB, JOB_WORDS
+
+TURN_SECONDS = 0.02
+"""Time between two looks at whether a stop was asked for, where nobody knows what a step costs."""
+
+
+class Turns:
+    """How many steps are taken at a time where parts of them run as they are written."""
+
+    def __init__(self) -> None:
+        self._steps = 1
+        self._began = time.perf_counter()
+
+    def steps_of(self, done: int) -> int:
+        """Return how many come next: twice as many as long as they are quick."""
+        now = time.perf_counter()
+        if done:
+            is_quick = now - self._began < TURN_SECONDS / 2
+            self._steps = self._steps * 2 if is_quick else max(1, self._steps // 2)
+        self._began = now
+        return self._steps
 
 
 class Outcome(NamedTuple):
@@ -67,6 +88,22 @@ class Runner:
             helper.result()
         spoiled = bool(job[JOB["spoiled"]])
         return taken, spoiled or bool(job[JOB["failed"]]), spoiled
+
+    def run_turns(
+        self,
+        total: int,
+        threads: int,
+        should_stop: Callable[[], bool],
+        steps_of_turn: Callable[[int], int],
+    ) -> Outcome:
+        """Take steps, so many in each turn: they may depend on how many are done."""
+        outcome = Outcome(0, False, False)
+        while outcome.taken < total and not outcome.failed and not should_stop():
+            done = outcome.taken
+            last = min(done + steps_of_turn(done), total)
+            taken, failed, spoiled = self.run(done, last, threads)
+            outcome = Outcome(done + taken, failed, spoiled)
+        return outcome
 
     def _start_helpers(self, threads: int) -> list[Any]:
         if threads == 1:
