@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import ctypes
+import mmap
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -36,6 +40,18 @@ def whole(view: Array) -> int:
 def assert_close(found: Array, expected: Array, dtype: str) -> None:
     scale = float(np.max(np.abs(expected))) + 1.0
     np.testing.assert_allclose(found, expected, rtol=0, atol=TOLERANCE[dtype] * scale)
+
+
+@contextmanager
+def unreadable(address: int) -> Iterator[None]:
+    """Take the right to read a page of memory for a while."""
+    protect = ctypes.CDLL(None).mprotect
+    page, size = ctypes.c_void_p(address), ctypes.c_size_t(mmap.PAGESIZE)
+    assert protect(page, size, 0) == 0
+    try:
+        yield
+    finally:
+        assert protect(page, size, mmap.PROT_READ | mmap.PROT_WRITE) == 0
 
 
 @dtypes
@@ -135,6 +151,36 @@ def test_gather(columns: int, dtype: str) -> None:
     out = padded_rows(matrix(4, columns, dtype, 1))
     call("gather", [out, values], 4, columns, frame={ORDER: order.ctypes.data})
     assert np.array_equal(out, values[order])
+    if columns > 1:  # A single column's floats lie side by side.
+        memory = np.lib.stride_tricks.as_strided(out, (4, whole(out)))
+        assert not memory[:, columns:].any()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs mprotect")
+@dtypes
+@pytest.mark.parametrize("columns", [1, 3, 13, 16, 37])
+def test_gather_reads_nothing_beyond_the_data(columns: int, dtype: str) -> None:
+    # The system would end the process.
+    rows = mmap.PAGESIZE // np.dtype(dtype).itemsize
+    memory = mmap.mmap(-1, (columns + 1) * mmap.PAGESIZE)
+    values: Array = np.frombuffer(memory, dtype, rows * columns).reshape(rows, columns)
+    values[...] = matrix(rows, columns, dtype)
+    order = np.array([rows - 1])
+    out = padded_rows(matrix(2, columns, dtype, 1))
+    with unreadable(values.ctypes.data + values.nbytes):
+        call("gather", [out, values], 1, columns, frame={ORDER: order.ctypes.data})
+    assert np.array_equal(out[0], values[-1])
+
+
+@dtypes
+@pytest.mark.parametrize("columns", [*range(1, 20), 31, 32, 33])
+def test_unpad(columns: int, dtype: str) -> None:
+    values = matrix(4, columns, dtype)
+    out = matrix(5, columns, dtype, 1)
+    after = out[4].copy()
+    call("unpad", [out, padded_rows(values)], 4, columns)
+    assert np.array_equal(out[:4], values)
+    assert np.array_equal(out[4], after)
 
 
 @dtypes

@@ -28,6 +28,7 @@ from typegrad.engines.compiled.rows import (
     emit_row_sums,
     emit_total,
     emit_transpose,
+    emit_unpad,
     emit_zero_ends,
 )
 from typegrad.engines.compiled.scaling import emit_standardize, emit_unscale
@@ -40,6 +41,7 @@ _PRODUCTS: Mapping[str, Callable[[Any, str, int, int, int], None]] = {
 }
 _OF_ROWS: Mapping[str, Callable[[Any, str, int, int], None]] = {
     "gather": emit_gather,
+    "unpad": emit_unpad,
     "prefetch": emit_prefetch,
     "pack": emit_pack,
     "zero_ends": emit_zero_ends,

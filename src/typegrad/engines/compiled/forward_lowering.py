@@ -119,7 +119,7 @@ class ForwardLowering(StepLowering):
         floats = width * (8 // self.itemsize if self.unscaling else 1)
         target = Place("tile", Operand(OUTPUTS, 0, floats), width)
         units = tuple(Place("row", operand, width) for operand in self.unscaling)
-        kernel = "unscale" if units else "gather"
+        kernel = "unscale" if units else "unpad"
         self.emit(Step(kernel, (target,), (place, *units), width))
 
 

@@ -19,18 +19,40 @@ CACHE_LINE = 64
 def emit_gather(module: Any, name: str, bits: int, lanes: int) -> None:
     """Copy rows of the data into the tile; operands: the tile, the data.
 
-    The frame's order says which rows. `columns` is the data's width.
+    The frame's order says which rows. `columns` is the data's width. A row of the tile has whole
+    vectors, unless it is one float, and becomes zero beyond the data's: who reads a vector need
+    not wait until all pieces of it have arrived in the cache.
     """
     code = Kernel(module, name, bits, lanes)
     v = code.v
     (tile, tile_row), (data, data_row) = code.operand(0), code.operand(1)
     order = code.read(code.frame, ORDER)
-
-    def copy(first: Int, count: int) -> None:
+    with code.when(code.columns.equals(1)):
         with code.loop(code.rows) as i:
             row = code.read(order + i * WORD)
-            shift = first * v.itemsize
-            v.store(v.load_some(data + row * data_row + shift, count), tile + i * tile_row + shift)
+            v.store_one(v.load_one(data + row * data_row), tile + i * tile_row)
+        code.leave()
+    whole = code.columns // lanes * lanes
+    rest, end = code.columns - whole, whole * v.itemsize
+    with code.loop(code.rows) as i:
+        source, target = data + code.read(order + i * WORD) * data_row, tile + i * tile_row
+        with code.loop(end, lanes * v.itemsize) as place:
+            v.store(v.load(source + place), target + place)
+        with code.when(rest > 0):
+            v.store(v.load_first(source + end, rest), target + end)
+    code.finish()
+
+
+def emit_unpad(module: Any, name: str, bits: int, lanes: int) -> None:
+    """Copy the tile's rows to where nothing lies between rows; operands: out, the tile."""
+    code = Kernel(module, name, bits, lanes)
+    v = code.v
+    (out, out_row), (tile, tile_row) = code.operand(0), code.operand(1)
+
+    def copy(first: Int, count: int) -> None:
+        shift = first * v.itemsize
+        with code.loop(code.rows) as i:
+            v.store(v.load_some(tile + i * tile_row + shift, count), out + i * out_row + shift)
 
     code.in_pieces(copy)
     code.finish()

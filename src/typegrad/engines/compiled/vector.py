@@ -86,6 +86,20 @@ class Vectors:
         kind = self.element if count == 1 else llvm.ir.VectorType(self.element, count)
         return self._load(address, kind)
 
+    def load_first(self, address: Int, count: Int) -> Value:
+        """Load so many floats, less than a vector, and zeros after them; no more is touched."""
+        is_real = self.first_lanes(count)
+        pointer = self.type.as_pointer()
+        function = declare(
+            self.code.module,
+            f"llvm.masked.load.v{self.lanes}f{self.bits}.p0",
+            self.type,
+            [pointer, llvm.I32, is_real.type, self.type],
+        )
+        place = self.builder.inttoptr(address.value, pointer)
+        alignment = llvm.I32(self.itemsize)
+        return self.builder.call(function, [place, alignment, is_real, self.constant(0.0)])
+
     def _load(self, address: Int, kind: Any) -> Value:
         loaded = self.builder.load(self.builder.inttoptr(address.value, kind.as_pointer()))
         loaded.align = self.itemsize

@@ -142,8 +142,9 @@ class Worker(Code):
             self.write(frame, self.field("scalars") + step * self.field("scalar_bytes"), SCALARS)
             self.write(frame, self.field("keys") + step * self.field("key_bytes"), KEYS)
             taken = step - first
-            self.run("step")
-            self.wait(taken)
+            with self.when(self.field("step_end") > self.field("step_program")):
+                self.run("step")
+                self.wait(taken)
             ending = self.field("ending")
             in_tile = ending.equals(UPDATE_IN_TILE)
             with self.builder.if_else(in_tile) as (then, otherwise):
