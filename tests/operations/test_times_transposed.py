@@ -1,4 +1,4 @@
-"""The product with a transposed matrix, by either way of computing it."""
+"""The product with a transposed matrix, by each way of computing it."""
 
 from __future__ import annotations
 
@@ -8,13 +8,33 @@ import numpy as np
 import pytest
 
 import typegrad as tg
-from typegrad.engines import CompiledEngine, StepSettings, TrainingData
-from typegrad.operations.linear import is_faster_transposed, times_transposed
+from typegrad.engines import (
+    CompiledEngine,
+    EagerEngine,
+    PlannedEngine,
+    StepSettings,
+    TrainingData,
+)
+from typegrad.operations import transposed
+from typegrad.operations.transposed import columns_at_once, times_transposed
 from typegrad.tracing import Recorder, evaluate
 from typegrad.types import Array
 
 GENERATOR = np.random.default_rng(0)
-SHAPES = [(1, 300, 300), (2, 300, 300), (64, 300, 300), (65, 300, 300), (8, 20, 30), (0, 300, 300)]
+SHAPES = [
+    (1, 300, 300), (2, 300, 300), (9, 300, 300), (12, 300, 300), (13, 300, 300), (64, 300, 300),
+    (65, 300, 300), (8, 20, 30), (8, 17, 5000), (2, 40, 70000), (8, 5000, 17),
+    (0, 300, 300), (3, 0, 10),
+]  # fmt: skip
+"""Rows of x, and the shape of the weight."""
+
+
+@pytest.fixture(params=[True, False], autouse=True)
+def has_small_products(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Whether BLAS is taken for one that multiplies by small transposed matrices as they lie."""
+    has: bool = request.param
+    monkeypatch.setattr(transposed, "_has_small_products", lambda: has)
+    return has
 
 
 def matrices(shape: tuple[int, int, int]) -> tuple[Array, Array]:
@@ -22,10 +42,12 @@ def matrices(shape: tuple[int, int, int]) -> tuple[Array, Array]:
     return GENERATOR.standard_normal((rows, outputs)), GENERATOR.standard_normal((inputs, outputs))
 
 
-def test_few_rows_of_a_large_matrix() -> None:
-    assert [is_faster_transposed(*matrices(shape)) for shape in SHAPES] == [
-        False, True, True, False, False, False,
-    ]  # fmt: skip
+def test_columns_at_once(has_small_products: bool) -> None:
+    found = [columns_at_once(*matrices(shape)) for shape in SHAPES]
+    if has_small_products:
+        assert found == [300, 300, 128, 96, 0, 0, 300, 20, 0, 0, 0, 300, 0]
+    else:
+        assert found == [300, 0, 0, 0, 0, 0, 300, 20, 0, 0, 0, 300, 0]
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -33,9 +55,9 @@ def test_few_rows_of_a_large_matrix() -> None:
 def test_product(shape: tuple[int, int, int], dtype: Any) -> None:
     x, weight = (matrix.astype(dtype) for matrix in matrices(shape))
     product = times_transposed(x, weight)
-    np.testing.assert_allclose(
-        product, x @ weight.T, rtol=0, atol=1e-3 * np.finfo(dtype).eps ** 0.5
-    )
+    # Each sum of so many products is off by no more, in whichever order (Higham 2002, 3.5).
+    bound = 2 * shape[2] * np.finfo(dtype).eps * (np.abs(x) @ np.abs(weight).T)
+    assert np.all(np.abs(product - x @ weight.T) <= bound)
     assert product.dtype == dtype
     assert product.flags.c_contiguous
 
@@ -56,6 +78,24 @@ def test_on_tensors() -> None:
     for left, right in ((tg.Tensor(x), weight), (x, tg.Tensor(weight))):
         product: Any = times_transposed(left, right)  # type: ignore[arg-type]  # by protocol
         np.testing.assert_allclose(product.numpy(), x @ weight.T)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 9, 12, 13, 65])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_planned_to_the_bit(rows: int, dtype: Any) -> None:
+    inputs = GENERATOR.standard_normal((3 * rows, 4)).astype(dtype)
+    data = TrainingData(inputs, inputs[:, :1].copy())
+
+    def parameters_after(kind: type[EagerEngine]) -> bytes:
+        network = tg.NeuralNetwork(
+            tg.Dense(4, 300, "tanh"), tg.Dense(300, 300, "tanh"), tg.Dense(300, 1),
+            loss=tg.MSELoss(), dtype=dtype, seed=0,
+        )  # fmt: skip
+        engine = kind(network, tg.SGD(), StepSettings())
+        engine.run_epoch(data, np.arange(3 * rows), rows, np.full(3, 0.01))
+        return network.flat.values.tobytes()
+
+    assert parameters_after(PlannedEngine) == parameters_after(EagerEngine)
 
 
 def test_traced() -> None:

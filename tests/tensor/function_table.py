@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from typegrad.operations.linear import times_transposed
+from typegrad.operations.transposed import times_transposed
 from typegrad.types import Array
 
 

@@ -28,7 +28,7 @@ from typegrad.engines.planned_plan import (
 )
 from typegrad.engines.planned_runs import LONGEST_WHOLE, Run, is_plain_clip, split_into_runs
 from typegrad.engines.planned_step import Uniform
-from typegrad.operations.linear import is_faster_transposed, times_transposed
+from typegrad.operations.transposed import columns_at_once, times_transposed
 from typegrad.tracing import Call, Graph, Leaf, Node, primitives
 from typegrad.tracing.graph import operands, substitute
 from typegrad.tracing.primitives import Guard, Opaque, Ufunc
@@ -324,8 +324,11 @@ class _Planner:
     def times_transposed(self, place: int, call: Call) -> None:
         x, weight = self.arguments(call)
         out = self.output(place, call)
-        if not is_faster_transposed(x, weight):
-            self.product(x, weight.T, out)
+        at_once = columns_at_once(x, weight)
+        if at_once:
+            for start in range(0, len(weight), at_once):
+                part = slice(start, start + at_once)
+                self.product(x, weight[part].T, out[:, part])
             return
         turned, block = self.scratch(call.shape[::-1], call.dtype)
         self.product(weight, x.T, turned)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from typegrad.errors import ShapeError
 from typegrad.operations.base import BinaryOperation, ParameterOperation
+from typegrad.operations.transposed import times_transposed
 from typegrad.types import Array, Shape
 
 
@@ -96,29 +97,6 @@ class Linear(ParameterOperation[Array, Array]):
         self, output_grad: Array, x: Array, y: Array, weight: Array, bias: Array
     ) -> tuple[Array, Array]:
         return np.swapaxes(x, 0, 1) @ output_grad, np.sum(output_grad, axis=0)
-
-
-def times_transposed(x: Array, weight: Array) -> Array:
-    """Return x @ weight^T for two matrices.
-
-    For few rows it is computed as the transpose of weight @ x^T, for which BLAS need not rearrange
-    the large matrix: a product of 8 rows with 512 x 512 numbers takes half the time. Other array
-    types take the function through NumPy's protocol (NEP 18), as they take NumPy's own.
-    """
-    given: tuple[Any, Any] = (x, weight)
-    for array in given:
-        # Subclasses of ndarray that bring no functions of their own, such as memmap, do as it does.
-        if type(array).__array_function__ is not np.ndarray.__array_function__:
-            result: Array = array.__array_function__(times_transposed, (type(array),), given, {})
-            return result
-    if is_faster_transposed(x, weight):
-        return np.ascontiguousarray((weight @ x.T).T)
-    return x @ weight.T
-
-
-def is_faster_transposed(x: Array, weight: Array) -> bool:
-    """Whether (weight @ x^T)^T takes less time than x @ weight^T."""
-    return 1 < len(x) <= 64 and weight.size >= 2**16
 
 
 def linear_output_shape(operation: object, x: Shape, weight: Shape, *bias: Shape) -> Shape:

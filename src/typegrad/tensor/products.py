@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from typegrad.operations.linalg import Cholesky, Determinant, Inverse, LogDeterminant, Solve
-from typegrad.operations.linear import times_transposed
 from typegrad.operations.products import Dot, Einsum, Outer, Tensordot
+from typegrad.operations.transposed import times_transposed
 from typegrad.tensor.dispatch import implements
 from typegrad.tensor.tensor import Tensor, constant, matrix_product, record, value_of
 
