@@ -9,10 +9,10 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from training.chart import draw_chart
 from training.summary import (
@@ -125,27 +125,55 @@ def _slow_cells(cells: Sequence[Cell]) -> list[str]:
         if {PLANNED, PYTORCH_EAGER} <= cell.seconds.keys()
         and cell.problem.batch_size <= SMALL_BATCH
     ]
-    return [
-        *_short_of(BAR_OF_A_CELL, COMPILED, compiled, "the fastest other's time"),
-        *_short_of(BAR_OF_PLANNED, PLANNED, planned, f"PyTorch's time, up to batch {SMALL_BATCH},"),
-    ]
+    return [*_short_of(_OF_A_CELL, compiled), *_short_of(_OF_PLANNED, planned)]
 
 
-def _short_of(
-    bar: float, engine: str, contests: Iterable[tuple[Cell, str]], what: str
-) -> list[str]:
+class _Bar(NamedTuple):
+    """How far ahead an engine should be, and what its time is judged by where it is not."""
+
+    ratio: float
+    engine: str
+    other: str
+    bound: str
+    bound_in_words: str
+    bound_of: Callable[[Cell], float]
+
+
+_OF_A_CELL = _Bar(
+    BAR_OF_A_CELL,
+    COMPILED,
+    "the fastest other's time",
+    "bound",
+    "the machine's speeds allow",
+    lambda cell: cell.bound,
+)
+_OF_PLANNED = _Bar(
+    BAR_OF_PLANNED,
+    PLANNED,
+    f"PyTorch's time, up to batch {SMALL_BATCH},",
+    "NumPy's calls",
+    "NumPy's products and passes over parameters take alone",
+    lambda cell: cell.numpy_bound,
+)
+
+
+def _short_of(bar: _Bar, contests: Iterable[tuple[Cell, str]]) -> list[str]:
     """Return a table of the cells in which another is not so many times slower than an engine."""
-    slow = [(cell, peer) for cell, peer in contests if cell.ratio(peer, engine) < bar]
+    engine, bound = bar.engine, bar.bound
+    slow = [(cell, peer) for cell, peer in contests if cell.ratio(peer, engine) < bar.ratio]
     if not slow:
         return []
     name = engine.removeprefix(OWN)
     header = [
-        "cell", "other", f"other / {name}", f"{name}, µs", "bound, µs", f"{name} / bound",
-        "other / bound",
+        "cell", "other", f"other / {name}", f"{name}, µs", f"{bound}, µs", f"{name} / {bound}",
+        f"other / {bound}",
     ]  # fmt: skip
-    text = f"Where {what} is less than {bar:g} times {name}, and what the machine's speeds allow:"
+    text = (
+        f"Where {bar.other} is less than {bar.ratio:g} times {name}, and what {bar.bound_in_words}:"
+    )
     lines = ["", text, "", _line(header), _line(["---", "---", *["---:"] * 5])]
     for cell, peer in slow:
+        least = bar.bound_of(cell)
         lines.append(
             _line(
                 [
@@ -153,9 +181,9 @@ def _short_of(
                     peer,
                     f"{cell.ratio(peer, engine):.2f}",
                     _microseconds(cell.median(engine)),
-                    _microseconds(cell.bound),
-                    f"{cell.median(engine) / cell.bound:.1f}",
-                    f"{cell.median(peer) / cell.bound:.1f}",
+                    _microseconds(least),
+                    f"{cell.median(engine) / least:.1f}",
+                    f"{cell.median(peer) / least:.1f}",
                 ]
             )
         )

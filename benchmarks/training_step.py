@@ -153,7 +153,8 @@ def _contests(
 def _hardware(problem: Problem, options: argparse.Namespace) -> Hardware:
     """Measure the machine's speeds, for a problem's sizes."""
     matrix = 256 if options.smoke else 2048
-    sizes = Sizes(problem.state_bytes, (problem.rows, problem.widths[0]), matrix)
+    step = (problem.widths, problem.batch_size, problem.optimizer)
+    sizes = Sizes(problem.state_bytes, (problem.rows, problem.widths[0]), step, matrix)
     return measure_hardware(sizes, processor_time=options.processor_time)
 
 

@@ -17,10 +17,13 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from measuring.machine import usable_cores
+from measuring.numpy_step import essential_calls
 
 _REPEATS = 7
 _VECTOR_LENGTH = 2**14
 """Numbers of a vector that lies in the cache."""
+_SHORTEST = 0.02
+"""Seconds to measure for."""
 _ROWS_AT_ONCE = 512
 """Rows that are taken at a time: few calls, and what is taken lies in the cache."""
 
@@ -39,6 +42,8 @@ class Hardware:
     """The same of a square root."""
     row_nanoseconds: float
     """Of one row that is taken from a table of the size that was asked for, in random order."""
+    numpy_microseconds: float
+    """Of the `essential_calls` of a step of the size that was asked for."""
 
 
 @dataclass(frozen=True)
@@ -51,12 +56,15 @@ class Sizes:
         Memory that is read and written, which decides in which cache it lies.
     table
         Rows and columns of the table.
+    step
+        Widths, rows and optimizer of a training step.
     matrix
         Rows and columns of the matrices.
     """
 
     copied_bytes: int
     table: tuple[int, int]
+    step: tuple[tuple[int, ...], int, str]
     matrix: int = 2048
 
 
@@ -97,7 +105,20 @@ def _measure(sizes: Sizes, clock: Callable[[], float]) -> Hardware:
         1e9 * tanh_seconds / _VECTOR_LENGTH / cores,
         1e9 * root_seconds / _VECTOR_LENGTH / cores,
         1e9 * _row_seconds(sizes.table, clock) / cores,
+        1e6 * _step_seconds(sizes.step, clock),
     )
+
+
+def _step_seconds(step: tuple[tuple[int, ...], int, str], clock: Callable[[], float]) -> float:
+    calls = essential_calls(*step)
+
+    def take_step() -> None:
+        for call in calls:
+            call()
+
+    started = clock()
+    take_step()
+    return _median(take_step, max(1, round(_SHORTEST / (clock() - started))), clock)
 
 
 def _row_seconds(shape: tuple[int, int], clock: Callable[[], float]) -> float:

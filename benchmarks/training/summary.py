@@ -81,6 +81,11 @@ class Cell:
         return max(computing, problem.state_bytes / hardware.copy_gigabytes) / 1e9
 
     @property
+    def numpy_bound(self) -> float:
+        """Seconds below which NumPy's calls keep a step in NumPy: see `essential_calls`."""
+        return self.hardware.numpy_microseconds / 1e6
+
+    @property
     def has_large_products(self) -> bool:
         """Whether products should run near the peak."""
         batch, width = LARGE_PRODUCTS
