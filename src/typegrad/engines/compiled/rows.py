@@ -61,19 +61,22 @@ def emit_unpad(module: Any, name: str, bits: int, lanes: int) -> None:
 def emit_prefetch(module: Any, name: str, bits: int, lanes: int) -> None:
     """Have the data's rows for a later tile brought nearer; operand: the data.
 
-    Rows in random order are each waited for, if they come from memory. The number is how many rows
-    ahead they are (-1: as many as the tile has).
+    Rows in random order are each waited for, if they come from memory. So is what follows them up to
+    a whole vector, which the processor reads with them. The number is how many rows ahead they are
+    (-1: as many as the tile has).
     """
     code = Kernel(module, name, bits, lanes)
     data, data_row = code.operand(0)
     ahead = code.number(1)
     first = code.read(code.frame, ORDER) + code.rows.choose(ahead < 0, ahead) * WORD
     last = first + code.rows * WORD
+    vector = lanes * code.v.itemsize
+    read = (data_row + (vector - 1)) // vector * vector
     with code.loop(last.min(code.read(code.frame, ORDER_END)), WORD, first) as place:
         row = data + code.read(place) * data_row
-        with code.loop(data_row, CACHE_LINE) as line:
+        with code.loop(read, CACHE_LINE) as line:
             code.v.prefetch(row + line)
-        code.v.prefetch(row + data_row - 1)  # It may reach into one line more.
+        code.v.prefetch(row + read - 1)  # It may reach into one line more.
     code.finish()
 
 
