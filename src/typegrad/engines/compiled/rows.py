@@ -61,9 +61,9 @@ def emit_unpad(module: Any, name: str, bits: int, lanes: int) -> None:
 def emit_prefetch(module: Any, name: str, bits: int, lanes: int) -> None:
     """Have the data's rows for a later tile brought nearer; operand: the data.
 
-    Rows in random order are each waited for, if they come from memory. So is what follows them up to
-    a whole vector, which the processor reads with them. The number is how many rows ahead they are
-    (-1: as many as the tile has).
+    Rows in random order are each waited for, if they come from memory. So is what follows a row up
+    to a whole vector, which the processor reads with it. The number is how many rows ahead they
+    are (-1: as many as the tile has).
     """
     code = Kernel(module, name, bits, lanes)
     data, data_row = code.operand(0)
