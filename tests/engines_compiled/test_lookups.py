@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -57,9 +58,12 @@ def signs(rows: Array) -> Array:
 
 class Unchecked(tg.Layer):
     def __init__(
-        self, finish: Callable[[Array], Array] = as_it_is, kind: type[Taken] = Taken
+        self,
+        finish: Callable[[Array], Array] = as_it_is,
+        kind: type[Taken] = Taken,
+        rows: int = 3,
     ) -> None:
-        self.table = tg.Parameter((3, 2), tg.initializers.Normal())
+        self.table = tg.Parameter((rows, 2), tg.initializers.Normal())
         self.operations = (kind(self.table, finish),)
 
     def output_features(self, in_features: int | None) -> int | None:
@@ -216,6 +220,30 @@ def test_threads_share_tables(batch_size: int, monkeypatch: pytest.MonkeyPatch) 
     assert outcomes[0].notes == []
     for outcome in outcomes[1:]:
         assert_same_bits(outcome, outcomes[0])
+
+
+@pytest.mark.parametrize("batch_size", [64, 1000])
+def test_threads_leave_a_step_together(batch_size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One may have come to a row without number in the next step, where the other is not yet."""
+    monkeypatch.setattr(network_code, "WORK_PER_THREAD", 1)
+    steps, generator = 20, np.random.default_rng(0)
+    count = steps * batch_size
+
+    def train_often() -> None:
+        for _ in range(20):
+            layers = [Unchecked(rows=30_000), tg.Dense(2, 1)]
+            network = tg.NeuralNetwork(*layers, loss=tg.MSELoss(), seed=1)
+            codes = generator.integers(0, 30_000, (count, 1)).astype(np.float32)
+            codes[generator.integers(count)] = -1.0
+            engine = CompiledEngine(network, tg.SGD(), StepSettings(), threads=2)
+            data = TrainingData(codes, np.ones((count, 1), np.float32))
+            engine.run_epoch(data, np.arange(count), batch_size, np.full(steps, 0.1))
+
+    # A thread that waits for another one that has left waits for ever.
+    training = threading.Thread(target=train_often, daemon=True)
+    training.start()
+    training.join(120)
+    assert not training.is_alive()
 
 
 CHOSEN = np.array([3, -3, 0])

@@ -29,6 +29,9 @@ SHAPES = [
 """Rows of x, and the shape of the weight."""
 
 
+ask_numpy: Any = transposed._has_small_products.__wrapped__
+
+
 @pytest.fixture(params=[True, False], autouse=True)
 def has_small_products(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
     """Whether BLAS is taken for one that multiplies by small transposed matrices as they lie."""
@@ -60,6 +63,21 @@ def test_product(shape: tuple[int, int, int], dtype: Any) -> None:
     assert np.all(np.abs(product - x @ weight.T) <= bound)
     assert product.dtype == dtype
     assert product.flags.c_contiguous
+
+
+@pytest.mark.parametrize(
+    ("features", "expected"),
+    [(None, False), (["X86_V3"], False), (["X86_V3", "X86_V4"], True), (["AVX512_SKX"], True)],
+)
+def test_what_numpy_says_of_itself(
+    features: list[str] | None, expected: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vectors = {} if features is None else {"found": features}  # NumPy leaves out what is empty.
+    config: dict[str, Any] = {"SIMD Extensions": vectors}
+    monkeypatch.setattr(np, "show_config", lambda mode: config)
+    assert not ask_numpy()
+    config["Build Dependencies"] = {"blas": {"name": "scipy-openblas"}}
+    assert ask_numpy() is expected
 
 
 class Named(np.ndarray[Any, Any]):

@@ -20,7 +20,7 @@ SMALL_RESULT, SMALL_WORK, LONG_SUM = 1200, 1_000_000, 32
 transposed matrix as it lies, on processors with AVX-512 (its `sgemm_small_kernel_permit`)."""
 
 FEWEST_COLUMNS = 96
-"""Of a part of the result: for less, which are small for more rows, a second core gains more."""
+"""Of a part: with more rows parts have fewer, and the other order gains more by a second core."""
 
 
 def times_transposed(x: Array, weight: Array) -> Array:
@@ -69,7 +69,8 @@ def columns_at_once(x: Array, weight: Array) -> int:
 @cache
 def _has_small_products() -> bool:
     """Whether NumPy's BLAS is OpenBLAS and the processor has AVX-512, by either of its names."""
-    found: Any = np.show_config(mode="dicts")
-    features = found["SIMD Extensions"]["found"]
-    has_vectors = "AVX512_SKX" in features or "X86_V4" in features
-    return has_vectors and "openblas" in str(found["Build Dependencies"]["blas"]["name"])
+    # What NumPy found nothing for is left out.
+    config: Any = np.show_config(mode="dicts")
+    features = config.get("SIMD Extensions", {}).get("found", [])
+    blas = config.get("Build Dependencies", {}).get("blas", {}).get("name", "")
+    return "openblas" in blas and ("AVX512_SKX" in features or "X86_V4" in features)

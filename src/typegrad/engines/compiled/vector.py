@@ -87,7 +87,7 @@ class Vectors:
         return self._load(address, kind)
 
     def load_first(self, address: Int, count: Int) -> Value:
-        """Load so many floats, less than a vector, and zeros after them; no more is touched."""
+        """Load so many floats, less than a vector, and zeros; others need not be readable."""
         is_real = self.first_lanes(count)
         pointer = self.type.as_pointer()
         function = declare(

@@ -144,7 +144,8 @@ class Worker(Code):
             taken = step - first
             with self.when(self.field("step_end") > self.field("step_program")):
                 self.run("step")
-                self.wait(taken)
+            # All must have looked whether the step before was spoiled, before this one can be.
+            self.wait(taken)
             ending = self.field("ending")
             in_tile = ending.equals(UPDATE_IN_TILE)
             with self.builder.if_else(in_tile) as (then, otherwise):
