@@ -22,8 +22,8 @@ from measuring.numpy_step import essential_calls
 _REPEATS = 7
 _VECTOR_LENGTH = 2**14
 """Numbers of a vector that lies in the cache."""
-_SHORTEST = 0.02
-"""Seconds to measure for."""
+_STEPS_SECONDS = 0.02
+"""Time that steps of NumPy's calls fill in each repeat."""
 _ROWS_AT_ONCE = 512
 """Rows that are taken at a time: few calls, and what is taken lies in the cache."""
 
@@ -110,6 +110,7 @@ def _measure(sizes: Sizes, clock: Callable[[], float]) -> Hardware:
 
 
 def _step_seconds(step: tuple[tuple[int, ...], int, str], clock: Callable[[], float]) -> float:
+    """Seconds of a step's `essential_calls`."""
     calls = essential_calls(*step)
 
     def take_step() -> None:
@@ -118,7 +119,9 @@ def _step_seconds(step: tuple[tuple[int, ...], int, str], clock: Callable[[], fl
 
     started = clock()
     take_step()
-    return _median(take_step, max(1, round(_SHORTEST / (clock() - started))), clock)
+    # Some systems' clocks of processor time stand still that long.
+    seconds = max(clock() - started, 1e-6)
+    return _median(take_step, max(1, round(_STEPS_SECONDS / seconds)), clock)
 
 
 def _row_seconds(shape: tuple[int, int], clock: Callable[[], float]) -> float:

@@ -113,9 +113,11 @@ def _serve(connection: Connection, entry: Entry) -> None:
 def _timed_epoch(contestant: Contestant) -> Run:
     """Time an epoch; a short one often, until caches hold no longer what others left there."""
     times: list[tuple[float, float]] = []
-    while sum(wall for wall, _ in times) < TURN:
+    elapsed = 0.0
+    while elapsed < TURN:
         mean_loss, seconds, processor_seconds = _time_epoch(contestant)
         times.append((seconds, processor_seconds))
+        elapsed += seconds
     later = times[len(times) // 2 :]
     seconds, processor_seconds = (median(column) for column in zip(*later, strict=True))
     final_loss = contestant.problem.final_loss(contestant.weights())
