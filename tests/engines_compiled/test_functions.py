@@ -44,6 +44,7 @@ EXACT: dict[str, Callable[..., Any]] = {
     "where": lambda condition, a, b: np.where(condition != 0, a, b),
     "cube": lambda a: a * a * a,
     "fourth_power": lambda a: a * a * a * a,
+    "flush_denormals": lambda a: np.where(np.abs(a) < np.finfo(a.dtype).tiny, 0.0, a),
 }
 LOGADDEXP_ULPS = 6.0
 """Of the result or of the larger operand, from which it may differ little; 4 were found.

@@ -144,6 +144,30 @@ def test_a_large_matrix_without_a_gradient() -> None:
     assert results[0][0] < 0.1
 
 
+@pytest.mark.parametrize(
+    ("dtype", "halvings"), [("float32", (121, 123)), ("float64", (1017, 1019))]
+)
+@pytest.mark.parametrize("batch_size", [1, 100])
+def test_parameters_that_fade_away_end_at_zero(
+    batch_size: int, dtype: str, halvings: tuple[int, int]
+) -> None:
+    """Each step halves them; the eager engine goes on with denormal numbers."""
+
+    def weight_after(kind: Callable[..., Engine], steps: int) -> Vector:
+        network = tg.NeuralNetwork(Unused(), tg.Dense(5, 1), loss=tg.MSELoss(), seed=4, dtype=dtype)
+        engine = kind(network, tg.SGD(weight_decay=1.0), StepSettings())
+        data, order = data_for(batch_size, dtype), np.tile(np.arange(batch_size), steps)
+        small = TrainingData(0.01 * data.inputs, data.targets)
+        engine.run_epoch(small, order, batch_size, np.full(steps, 0.5))
+        return network.flat.values[: 80 * 70]
+
+    tiny = float(np.finfo(dtype).tiny)
+    normal, denormal = (weight_after(EagerEngine, steps) for steps in halvings)
+    assert normal.min() >= tiny > denormal.max() > 0.0
+    np.testing.assert_allclose(weight_after(CompiledEngine, halvings[0]), normal, rtol=1e-4)
+    assert not weight_after(CompiledEngine, halvings[1]).any()
+
+
 def test_a_norm_is_known_before_the_update(monkeypatch: pytest.MonkeyPatch) -> None:
     used = endings_used(monkeypatch)
     settings = StepSettings(clip_norm=0.01)

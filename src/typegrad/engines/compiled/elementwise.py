@@ -69,6 +69,7 @@ C_NAMES: Mapping[str, str] = {
 
 FUNCTIONS: Mapping[str, VectorFunction] = {
     "copy": lambda v, a: a,
+    "flush_denormals": Vectors.flush_denormals,
     "negative": Vectors.negative,
     "absolute": Vectors.absolute,
     "sqrt": Vectors.sqrt,

@@ -12,9 +12,10 @@ import numpy as np
 from typegrad.types import Array, Shape, Vector
 
 ALIGNMENT = 64
+PAGE = 4096
 
 APART = 25 * ALIGNMENT
-"""Bytes between two arrays of a tile.
+"""Bytes between two arrays of a tile, or two flat vectors, beside whole pages.
 
 Processors first tell memory apart by the lowest 12 bits of addresses. So a read has to wait for a
 write just before it, if a multiple of 4096 bytes lies between them ("4K aliasing"): were arrays of
@@ -168,9 +169,9 @@ class FlatVectors:
         cls, layout: PaddedParameters, names: Iterable[str], dtype: np.dtype[Any]
     ) -> FlatVectors:
         """Return vectors of zeros, with a state of these names."""
-        values, grads, mask = (aligned_zeros(layout.size, dtype) for _ in range(3))
-        state = {name: aligned_zeros(layout.size, dtype) for name in names}
-        return cls(layout, values, grads, mask, state)
+        names = tuple(names)
+        values, grads, mask, *state = _zeros_apart(3 + len(names), layout.size, dtype)
+        return cls(layout, values, grads, mask, dict(zip(names, state, strict=True)))
 
     def spread(self, values: Vector, state: Mapping[str, Vector]) -> None:
         """Take over a network's and an optimizer's vectors."""
@@ -183,6 +184,14 @@ class FlatVectors:
         self.layout.collect(self.values, values)
         for name, vector in self.state.items():
             self.layout.collect(vector, state[name])
+
+
+def _zeros_apart(count: int, floats: int, dtype: np.dtype[Any]) -> list[Vector]:
+    """Return arrays of zeros whose addresses differ by `APART`, or some times that, and pages."""
+    pages = -(-floats * dtype.itemsize // PAGE) * PAGE
+    pitch = (pages + APART) // dtype.itemsize
+    together: Vector = aligned_zeros(count * pitch, dtype)
+    return [together[i * pitch : i * pitch + floats] for i in range(count)]
 
 
 def _joined(segments: Sequence[Segment]) -> list[Segment]:

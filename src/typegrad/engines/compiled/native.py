@@ -272,18 +272,19 @@ class NativeStep:
         self, places: Layout, sources: Mapping[str, Any], ahead: int = -1
     ) -> list[Instruction]:
         """Return what fills a tile with its rows of the data, and fetches those so far ahead."""
-        gathering = []
+        gathering, fetching = [], []
         for name, place in self.lowered.sources.items():
             target = places.operand(place)
             rows = sources[name]
             gathering.append(self._read("gather", rows, target))
             if rows.nbytes > CACHED_BYTES:
-                gathering.append(replace(self._read("prefetch", rows), numbers=(ahead,)))
+                fetching.append(replace(self._read("prefetch", rows), numbers=(ahead,)))
             if name == "weights":
                 share = Operand(WORKSPACE, SHARE)
                 function = self._addresses[SCALE_CHAIN]
                 gathering.append(Instruction(function, TILE_SPAN, 1, (target, target, share)))
-        return gathering
+        # Last, since what is gathered would have to wait for what is fetched before it.
+        return gathering + fetching
 
     def _read(self, kernel: str, rows: Any, *targets: Operand) -> Instruction:
         """Call a kernel that reads the data's rows of a tile."""

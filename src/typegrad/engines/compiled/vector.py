@@ -228,6 +228,14 @@ class Vectors:
     def from_bits(self, a: Value) -> Value:
         return self.builder.bitcast(a, self.type)
 
+    def flush_denormals(self, a: Value) -> Value:
+        """Put zero where a number is denormal: its exponent has no bit that is 1."""
+        exponent = self.integer_constant((2 * self.exponent_bias + 1) << self.mantissa_bits)
+        is_small = self.builder.icmp_unsigned(
+            "==", self.builder.and_(self.to_bits(a), exponent), self.integer_constant(0)
+        )
+        return self.select(is_small, self.constant(0.0), a)
+
     def round_to_integer(self, a: Value) -> tuple[Value, Value]:
         """Nearest whole numbers, as floats and as integers, for |a| < 2^21.
 
