@@ -140,6 +140,8 @@ class ScalarFormulas:
     ----------
     names : tuple of str
         The named numbers that it needs.
+    count : int
+        How many it computes.
     """
 
     def __init__(self, scalars: Iterable[Scalar]) -> None:
@@ -149,6 +151,7 @@ class ScalarFormulas:
         self._lines: list[str] = []
         results = [self._symbol(scalar) for scalar in scalars]
         self.names: tuple[str, ...] = tuple(self._names)
+        self.count: int = len(results)
         lines = [f"def compute({', '.join(self._names.values())}):", *self._lines]
         lines.append(f" return [{', '.join(results)}]")
         # Of names that were made here: none that was given enters the code.

@@ -42,8 +42,11 @@ from typegrad.types import Array, IntArray, Vector
 SHARE, FACTOR, RESERVED = 0, 64, 128
 """Where a workspace has 1 / rows and the factor of clipping; bytes before its buffers."""
 
-CACHED_BYTES = 4 * 2**20
-"""Data up to this size are taken to be in the cache; rows of larger ones are fetched ahead."""
+CACHED_BYTES = 2**20
+"""Data up to this size are taken to be in a core's cache; rows of larger ones are fetched ahead."""
+
+FETCHED_AHEAD = 16
+"""How many rows ahead those are, at least: a step on a single row ends before the next has come."""
 
 NARROW_ROW = 2048
 """Bytes that a row's activations take up to which a network counts as narrow."""
@@ -237,7 +240,7 @@ class NativeStep:
         key = (threads, rows == 1)
         if key not in self._shares:  # They are the same for all data.
             self._shares[key] = self._encode_shares(*key)
-        gathering = self._gathering(places, programs.sources, rows)
+        gathering = self._gathering(places, programs.sources, max(rows, FETCHED_AHEAD))
         tile = self._one_tile(has_one_row=rows == 1, keeps_gradient=False)
         return TilePrograms(
             own_rows,
