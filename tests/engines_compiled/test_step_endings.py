@@ -145,27 +145,42 @@ def test_a_large_matrix_without_a_gradient() -> None:
 
 
 @pytest.mark.parametrize(
-    ("dtype", "halvings"), [("float32", (121, 123)), ("float64", (1017, 1019))]
+    ("dtype", "rate", "steps"), [("float32", 0.3, 256), ("float64", 0.5, 1024)]
 )
 @pytest.mark.parametrize("batch_size", [1, 100])
+@pytest.mark.parametrize("threads", [1, 2])
 def test_parameters_that_fade_away_end_at_zero(
-    batch_size: int, dtype: str, halvings: tuple[int, int]
+    *,
+    threads: int,
+    batch_size: int,
+    dtype: str,
+    rate: float,
+    steps: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Each step halves them; the eager engine goes on with denormal numbers."""
+    """Each step takes a share of them; the eager engine goes on with denormal numbers."""
+    monkeypatch.setattr(network_code, "WORK_PER_THREAD", 1)
 
-    def weight_after(kind: Callable[..., Engine], steps: int) -> Vector:
+    def weight_after(*parts: int, kind: Callable[..., Engine] = CompiledEngine) -> Vector:
         network = tg.NeuralNetwork(Unused(), tg.Dense(5, 1), loss=tg.MSELoss(), seed=4, dtype=dtype)
-        engine = kind(network, tg.SGD(weight_decay=1.0), StepSettings())
-        data, order = data_for(batch_size, dtype), np.tile(np.arange(batch_size), steps)
+        options: dict[str, Any] = {"threads": threads} if kind is CompiledEngine else {}
+        engine = kind(network, tg.SGD(weight_decay=1.0), StepSettings(), **options)
+        data = data_for(batch_size, dtype)
         small = TrainingData(0.01 * data.inputs, data.targets)
-        engine.run_epoch(small, order, batch_size, np.full(steps, 0.5))
+        for count in parts:
+            order = np.tile(np.arange(batch_size), count)
+            engine.run_epoch(small, order, batch_size, np.full(count, rate))
         return network.flat.values[: 80 * 70]
 
     tiny = float(np.finfo(dtype).tiny)
-    normal, denormal = (weight_after(EagerEngine, steps) for steps in halvings)
-    assert normal.min() >= tiny > denormal.max() > 0.0
-    np.testing.assert_allclose(weight_after(CompiledEngine, halvings[0]), normal, rtol=1e-4)
-    assert not weight_after(CompiledEngine, halvings[1]).any()
+    normal = weight_after(steps - 20, kind=EagerEngine)
+    assert normal.min() >= tiny
+    np.testing.assert_allclose(weight_after(steps - 20), normal, rtol=1e-4)
+    denormal = weight_after(steps, kind=EagerEngine)
+    assert 0.0 < denormal.min() <= denormal.max() < tiny
+    assert weight_after(steps - 1).all()
+    assert not weight_after(steps).any()
+    assert not weight_after(3, steps - 3).any()
 
 
 def test_a_norm_is_known_before_the_update(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from typegrad.engines.base import StepSettings, TrainingData
 from typegrad.engines.compiled.chain import Chain, ChainBuilder
 from typegrad.engines.compiled.compiler import KERNELS
-from typegrad.engines.compiled.layout import padded
+from typegrad.engines.compiled.layout import FlatVectors, padded
 from typegrad.engines.compiled.library import Library
 from typegrad.engines.compiled.lowering import LoweredStep, StepLayout, StepLowering
 from typegrad.engines.compiled.memory import Constants
@@ -25,6 +25,7 @@ from typegrad.engines.compiled.one_tile import (
 from typegrad.engines.compiled.opaque import OpaqueKernel
 from typegrad.engines.compiled.program import (
     ABSOLUTE,
+    BLOCK,
     TILE_ROWS,
     TILE_SPAN,
     WORKSPACE,
@@ -58,6 +59,10 @@ ones more rows go together, as their weights come from afar."""
 _SCALE = ChainBuilder("vs")
 SCALE_CHAIN: Chain = _SCALE.finish([_SCALE.link("multiply", 0, 1)])
 """Multiplies the weights of examples by 1 / rows."""
+
+_FLUSH = ChainBuilder("v")
+FLUSH_CHAIN: Chain = _FLUSH.finish([_FLUSH.link("flush_denormals", 0)])
+"""Makes denormal numbers zero."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -319,6 +324,15 @@ class NativeStep:
 def update_program(update: LoweredUpdate, library: Library) -> IntArray:
     """Return the program of an update."""
     return encode([update.instruction(library.chains([update.chain])[update.chain])])
+
+
+def flush_program(vectors: FlatVectors, library: Library) -> IntArray:
+    """Return the program that makes denormal numbers zero, in a block of parameters and state."""
+    function = library.chains([FLUSH_CHAIN])[FLUSH_CHAIN]
+    places = [
+        Operand(BLOCK, array.ctypes.data) for array in (vectors.values, *vectors.state.values())
+    ]
+    return encode([Instruction(function, TILE_SPAN, 1, (place, place)) for place in places])
 
 
 def mask_keys(paths: Sequence[tuple[int, ...]], settings: StepSettings, steps: range) -> IntArray:

@@ -25,6 +25,7 @@ from typegrad.engines.compiled.native import (
     NativeStep,
     Programs,
     TilePrograms,
+    flush_program,
     mask_keys,
     update_program,
 )
@@ -183,6 +184,7 @@ class NetworkCode:
             if self._updates is None
             else update_program(self._updates[0], library)
         )
+        self._flush_program = flush_program(self.vectors, library)
         self._share = None if has_weights else Operand(WORKSPACE, SHARE)
         self._steps: dict[int, NativeStep] = {}
         self._runner = Runner(library.worker)
@@ -367,6 +369,7 @@ class NetworkCode:
             "order": address_of(order),
             "total_rows": len(order),
             "last_chunks": last_chunks,
+            "steps_before": steps.first,
             "scalars": address_of(scalars),
             "scalar_bytes": scalars.strides[0],
             "losses": address_of(losses),
@@ -408,7 +411,8 @@ class NetworkCode:
             "clip_norm": double_bits(self._settings.clip_norm or np.inf),
         }
         for name, program in (
-            ("step", programs.step), ("chunk", programs.chunk), ("update", self._update_program),
+            ("step", programs.step), ("chunk", programs.chunk),
+            ("update", self._update_program), ("flush", self._flush_program),
         ):  # fmt: skip
             fields[f"{name}_program"], fields[f"{name}_end"] = span(program)
         if course.ending == UPDATE_IN_TILE:

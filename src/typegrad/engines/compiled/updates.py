@@ -130,7 +130,7 @@ def lower_update(
         forms.append(SCALAR)
     builder = ChainBuilder(forms)
     terms: dict[int, Term] = {id(leaf): number for number, leaf in enumerate(leaves)}
-    outputs: list[tuple[Operand, int]] = []
+    outputs: list[tuple[Operand, Term]] = []
     checked: list[int] = []
     for number, leaf in enumerate(leaves):
         if leaf.array is gradient:
@@ -143,10 +143,8 @@ def lower_update(
     for call in graph.calls:
         terms[id(call)] = _link(builder, call, terms)
     for leaf, node in graph.updates:
-        # Else means of gradients that have become zero would stay denormal, which is slow.
-        new = builder.link("flush_denormals", terms[id(node)])
-        outputs.append((_operand(leaf, leaves, dtype), new))
-    written = [number for _, number in outputs]
+        outputs.append((_operand(leaf, leaves, dtype), terms[id(node)]))
+    written = [_written(builder, term) for _, term in outputs]
     is_values = [leaf.array is vectors.values for leaf, _ in graph.updates]
     checked += [
         n for n, is_new in zip(written[-len(is_values) :], is_values, strict=True) if is_new
@@ -189,3 +187,8 @@ def _link(builder: ChainBuilder, call: Call, terms: dict[int, Term]) -> Term:
 def _term(argument: Any, terms: dict[int, Term]) -> Term:
     number = known_number(argument)
     return terms[id(argument)] if number is None else number
+
+
+def _written(builder: ChainBuilder, term: Term) -> int:
+    """Return a link for what is written; a constant or an input has none yet."""
+    return term if isinstance(term, int) else builder.link("copy", term)

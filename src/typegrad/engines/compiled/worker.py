@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -32,13 +32,13 @@ from typegrad.engines.compiled.program import (
 from typegrad.engines.compiled.vector import Vectors
 
 _FIELDS = (
-    # Steps to take, in numbers of all steps of the epoch; how each is ended.
-    "first_step", "last_step", "ending",
+    # Steps to take, in numbers of all steps of the epoch; those before it; how each is ended.
+    "first_step", "last_step", "steps_before", "ending",
     # The order of the data's rows, and how it is cut up; the last step may have fewer rows.
     "order", "total_rows", "rows_per_step", "tile_rows", "chunks", "last_chunks",
     # Programs: start and end of each; those of phases in a table, as `PHASE_PROGRAMS` has them.
     "step_program", "step_end", "chunk_program", "chunk_end", "update_program", "update_end",
-    "phases", "phase_programs",
+    "flush_program", "flush_end", "phases", "phase_programs",
     # Where the step is one tile: rows of a thread; each thread's programs for rows, for
     # parameters, and for parameters in the last step, start and end.
     "own_rows", "tile_programs",
@@ -88,6 +88,13 @@ TILE_PROGRAMS = 3
 JOINT, FIRST_TILE, NEXT_TILE = range(3)
 PHASE_PROGRAMS = 3
 """What each phase has: before it, once; for a chunk's first tile; for its others."""
+
+FLUSH_INTERVAL = 256
+"""Steps after which denormal numbers become zero, among parameters and the optimizer's state.
+
+Means of gradients that have become zero would stay denormal, and slow down each step. To look at
+all numbers in each step would cost up to a sixth of its time.
+"""
 
 SPINS = 100
 """How often a waiting thread looks before it lets others run."""
@@ -166,6 +173,10 @@ class Worker(Code):
             self.wait(taken)
             with self.when(self.read_shared(self.job, JOB["spoiled"]).differs(0)):
                 self.leave(taken)
+            number = self.field("steps_before") + step + 1
+            with self.when((number // FLUSH_INTERVAL * FLUSH_INTERVAL).equals(number)):
+                self.run_on_blocks("flush")
+                self.wait(taken)
         self.finish((self.field("last_step") - first).max(0))
 
     def run(self, program: str) -> None:
@@ -366,13 +377,21 @@ class Worker(Code):
 
         Before that, so many other chunks' gradients are added to the first one's.
         """
+
+        def add_others(block: Int) -> None:
+            with self.when(others > 0):
+                self.sum_block(block, others)
+
+        self.run_on_blocks("update", add_others)
+
+    def run_on_blocks(self, program: str, before: Callable[[Int], None] = lambda _: None) -> None:
+        """Run one of the job's programs on the thread's share of the blocks, a block at a time."""
         size = self.field("block_bytes")
         self.write(self.frame, size // self.v.itemsize, ROWS)
         with self.own_blocks() as block:
-            with self.when(others > 0):
-                self.sum_block(block, others)
+            before(block)
             self.write(self.frame, block * size, BLOCK)
-            self.run("update")
+            self.run(program)
 
 
 def _is_before(place: Variable, end: Int) -> Value:
