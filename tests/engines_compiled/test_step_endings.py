@@ -144,45 +144,6 @@ def test_a_large_matrix_without_a_gradient() -> None:
     assert results[0][0] < 0.1
 
 
-@pytest.mark.parametrize(
-    ("dtype", "rate", "steps"), [("float32", 0.3, 256), ("float64", 0.5, 1024)]
-)
-@pytest.mark.parametrize("batch_size", [1, 100])
-@pytest.mark.parametrize("threads", [1, 2])
-def test_parameters_that_fade_away_end_at_zero(
-    *,
-    threads: int,
-    batch_size: int,
-    dtype: str,
-    rate: float,
-    steps: int,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Each step takes a share of them; the eager engine goes on with denormal numbers."""
-    monkeypatch.setattr(network_code, "WORK_PER_THREAD", 1)
-
-    def weight_after(*parts: int, kind: Callable[..., Engine] = CompiledEngine) -> Vector:
-        network = tg.NeuralNetwork(Unused(), tg.Dense(5, 1), loss=tg.MSELoss(), seed=4, dtype=dtype)
-        options: dict[str, Any] = {"threads": threads} if kind is CompiledEngine else {}
-        engine = kind(network, tg.SGD(weight_decay=1.0), StepSettings(), **options)
-        data = data_for(batch_size, dtype)
-        small = TrainingData(0.01 * data.inputs, data.targets)
-        for count in parts:
-            order = np.tile(np.arange(batch_size), count)
-            engine.run_epoch(small, order, batch_size, np.full(count, rate))
-        return network.flat.values[: 80 * 70]
-
-    tiny = float(np.finfo(dtype).tiny)
-    normal = weight_after(steps - 20, kind=EagerEngine)
-    assert normal.min() >= tiny
-    np.testing.assert_allclose(weight_after(steps - 20), normal, rtol=1e-4)
-    denormal = weight_after(steps, kind=EagerEngine)
-    assert 0.0 < denormal.min() <= denormal.max() < tiny
-    assert weight_after(steps - 1).all()
-    assert not weight_after(steps).any()
-    assert not weight_after(3, steps - 3).any()
-
-
 def test_a_norm_is_known_before_the_update(monkeypatch: pytest.MonkeyPatch) -> None:
     used = endings_used(monkeypatch)
     settings = StepSettings(clip_norm=0.01)

@@ -41,7 +41,7 @@ class CompiledEngine(PlannedEngine):
     """Runs epochs in native code, on all cores; what it cannot, the planned engine runs.
 
     Its numbers differ from the eager engine's by rounding, and are the same to the last bit for
-    any number of threads.
+    any number of threads. Denormal numbers of an optimizer's state become zero now and then.
 
     Parameters
     ----------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 from typegrad.engines.base import StepSettings, TrainingData
 from typegrad.engines.compiled.chain import Chain, ChainBuilder
 from typegrad.engines.compiled.compiler import KERNELS
-from typegrad.engines.compiled.layout import FlatVectors, padded
+from typegrad.engines.compiled.layout import padded
 from typegrad.engines.compiled.library import Library
 from typegrad.engines.compiled.lowering import LoweredStep, StepLayout, StepLowering
 from typegrad.engines.compiled.memory import Constants
@@ -44,7 +44,7 @@ SHARE, FACTOR, RESERVED = 0, 64, 128
 """Where a workspace has 1 / rows and the factor of clipping; bytes before its buffers."""
 
 CACHED_BYTES = 2**20
-"""Data up to this size are taken to be in a core's cache; rows of larger ones are fetched ahead."""
+"""Arrays of data up to this size are taken to be in a core's cache; rows of others are fetched."""
 
 FETCHED_AHEAD = 16
 """How many rows ahead those are, at least: a step on a single row ends before the next has come."""
@@ -63,6 +63,14 @@ SCALE_CHAIN: Chain = _SCALE.finish([_SCALE.link("multiply", 0, 1)])
 _FLUSH = ChainBuilder("v")
 FLUSH_CHAIN: Chain = _FLUSH.finish([_FLUSH.link("flush_denormals", 0)])
 """Makes denormal numbers zero."""
+
+SMOOTH = frozenset(
+    {
+        "copy", "negative", "absolute", "sqrt", "square", "cube", "fourth_power", "add", "subtract",
+        "multiply", "outer", "divide", "reciprocal", "inverse_root", "maximum", "minimum",
+    }
+)  # fmt: skip
+"""Functions in an update that hardly tell a denormal number from zero."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -326,12 +334,17 @@ def update_program(update: LoweredUpdate, library: Library) -> IntArray:
     return encode([update.instruction(library.chains([update.chain])[update.chain])])
 
 
-def flush_program(vectors: FlatVectors, library: Library) -> IntArray:
-    """Return the program that makes denormal numbers zero, in a block of parameters and state."""
+def flush_program(update: LoweredUpdate, state: Iterable[Vector], library: Library) -> IntArray:
+    """Return the program that makes denormal numbers zero, in a block of the optimizer's state.
+
+    There is nothing in it if the update asks for more than sizes: to Lion, the sign of a momentum
+    says the same however small it is.
+    """
+    functions = {function for function, _ in update.chain.links}
+    if not functions <= SMOOTH:
+        return encode([])
     function = library.chains([FLUSH_CHAIN])[FLUSH_CHAIN]
-    places = [
-        Operand(BLOCK, array.ctypes.data) for array in (vectors.values, *vectors.state.values())
-    ]
+    places = [Operand(BLOCK, array.ctypes.data) for array in state]
     return encode([Instruction(function, TILE_SPAN, 1, (place, place)) for place in places])
 
 

@@ -179,12 +179,12 @@ class NetworkCode:
         self._padded.spread(network.flat.decay_mask, self.vectors.mask)
         self.update_problem: str | None = None
         self._updates = self._lower_updates(optimizer)
-        self._update_program = (
-            np.zeros(0, np.int64)
-            if self._updates is None
-            else update_program(self._updates[0], library)
-        )
-        self._flush_program = flush_program(self.vectors, library)
+        self._update_program: IntArray = np.zeros(0, np.int64)
+        self._flush_program: IntArray = np.zeros(0, np.int64)
+        if self._updates is not None:
+            update, state = self._updates[0], self.vectors.state.values()
+            self._update_program = update_program(update, library)
+            self._flush_program = flush_program(update, state, library)
         self._share = None if has_weights else Operand(WORKSPACE, SHARE)
         self._steps: dict[int, NativeStep] = {}
         self._runner = Runner(library.worker)

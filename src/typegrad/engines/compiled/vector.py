@@ -229,7 +229,7 @@ class Vectors:
         return self.builder.bitcast(a, self.type)
 
     def flush_denormals(self, a: Value) -> Value:
-        """Put zero where a number is denormal: its exponent has no bit that is 1."""
+        """Put zero where a number is denormal, or -0: its exponent has no bit that is 1."""
         exponent = self.integer_constant((2 * self.exponent_bias + 1) << self.mantissa_bits)
         is_small = self.builder.icmp_unsigned(
             "==", self.builder.and_(self.to_bits(a), exponent), self.integer_constant(0)

@@ -90,7 +90,8 @@ PHASE_PROGRAMS = 3
 """What each phase has: before it, once; for a chunk's first tile; for its others."""
 
 FLUSH_INTERVAL = 256
-"""Steps after which denormal numbers become zero, among parameters and the optimizer's state.
+"""After each step whose number in the whole training is a multiple of it, denormal numbers of the
+optimizer's state become zero.
 
 Means of gradients that have become zero would stay denormal, and slow down each step. To look at
 all numbers in each step would cost up to a sixth of its time.
