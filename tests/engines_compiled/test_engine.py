@@ -21,7 +21,7 @@ from typegrad.engines import (
     TrainingData,
     selection,
 )
-from typegrad.engines.compiled import llvm, native, network_code
+from typegrad.engines.compiled import llvm, network_code
 from typegrad.engines.compiled.library import library_for
 from typegrad.errors import DataError, MissingExtraError, NumericalError
 from typegrad.operations.observing import observe_operations
@@ -470,35 +470,3 @@ def test_threads_that_cannot_be_started(monkeypatch: pytest.MonkeyPatch) -> None
 def test_one_library_for_all_engines() -> None:
     assert library_for(32) is library_for(32)
     assert library_for(64) is not library_for(32)
-
-
-@pytest.mark.parametrize("batch_size", [1, 8, 500])
-def test_fetching_rows_ahead_changes_nothing(
-    batch_size: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    data = random_data(500)
-    usual, ahead = compiled(), compiled()
-    losses = train(usual, data, batch_size=batch_size)
-    monkeypatch.setattr(native, "CACHED_BYTES", 0)
-    np.testing.assert_array_equal(train(ahead, data, batch_size=batch_size), losses)
-    np.testing.assert_array_equal(ahead.network.flat.values, usual.network.flat.values)
-
-
-def test_numbers_of_steps_are_computed_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With masks and a formula of the rows, of which the last step has fewer."""
-
-    data = random_data(203)
-
-    def train_some() -> list[bytes]:
-        layers = (tg.Dense(data.inputs.shape[1], 5), tg.BatchNorm(5), tg.Dropout(0.3))
-        last = tg.Dense(5, data.targets.shape[1])
-        network = tg.NeuralNetwork(*layers, last, loss=tg.MSELoss(), seed=1)
-        engine = CompiledEngine(network, tg.Adam(), StepSettings())
-        losses = engine.run_epoch(data, np.arange(203), 10, np.linspace(0.01, 0.001, 21))
-        assert not engine.notes
-        return [each.tobytes() for each in (losses, network.flat.values)]
-
-    usual = train_some()
-    for at_once in (1, 4, 21):
-        monkeypatch.setattr(network_code, "STEPS_AT_ONCE", at_once)
-        assert train_some() == usual

@@ -188,8 +188,7 @@ class FlatVectors:
 
 def _zeros_apart(count: int, floats: int, dtype: np.dtype[Any]) -> list[Vector]:
     """Return arrays of zeros whose addresses differ by `APART`, or some times that, and pages."""
-    pages = -(-floats * dtype.itemsize // PAGE) * PAGE
-    pitch = (pages + APART) // dtype.itemsize
+    pitch = (padded(floats * dtype.itemsize, PAGE) + APART) // dtype.itemsize
     together: Vector = aligned_zeros(count * pitch, dtype)
     return [together[i * pitch : i * pitch + floats] for i in range(count)]
 

@@ -11,7 +11,7 @@ import numpy as np
 from typegrad.engines.base import StepSettings, TrainingData
 from typegrad.engines.compiled.chain import Chain, ChainBuilder
 from typegrad.engines.compiled.compiler import KERNELS
-from typegrad.engines.compiled.layout import padded
+from typegrad.engines.compiled.layout import PAGE, padded
 from typegrad.engines.compiled.library import Library
 from typegrad.engines.compiled.lowering import LoweredStep, StepLayout, StepLowering
 from typegrad.engines.compiled.memory import Constants
@@ -162,7 +162,7 @@ class NativeStep:
         self._places: Layout = schedule.lay_out(self.tile_rows, RESERVED)
         self._one_tile_places = with_sums_last(schedule).lay_out(self.tile_rows, RESERVED)
         used_bytes = max(self._places.used_bytes, self._one_tile_places.used_bytes)
-        self.workspace_bytes: int = -(-used_bytes // 4096) * 4096 + 4096
+        self.workspace_bytes: int = padded(used_bytes, PAGE) + PAGE
         self._addresses: dict[Kernel, int] = {name: library.kernel(name) for name in KERNELS}
         self.opaque: list[OpaqueKernel] = [
             step.kernel for step in self.lowered.opaque if isinstance(step.kernel, OpaqueKernel)

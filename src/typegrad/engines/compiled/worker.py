@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -168,15 +168,15 @@ class Worker(Code):
                 self.wait(taken)
             self.check(step, first, chunks)
             with self.when(ending.equals(UPDATE_AFTER_CHECK)):
-                self.update(self.integer(0))
+                self.run_on_blocks("update", self.integer(0))
             with self.when(ending.equals(UPDATE_BY_BLOCKS)):
-                self.update(chunks - 1)
+                self.run_on_blocks("update", chunks - 1)
             self.wait(taken)
             with self.when(self.read_shared(self.job, JOB["spoiled"]).differs(0)):
                 self.leave(taken)
             number = self.field("steps_before") + step + 1
             with self.when((number // FLUSH_INTERVAL * FLUSH_INTERVAL).equals(number)):
-                self.run_on_blocks("flush")
+                self.run_on_blocks("flush", self.integer(0))
                 self.wait(taken)
         self.finish((self.field("last_step") - first).max(0))
 
@@ -373,24 +373,16 @@ class Worker(Code):
         narrow = factor if v.bits == 64 else b.fptrunc(factor, v.element)
         v.store_one(narrow, self.workspace + self.field("factor_offset"))
 
-    def update(self, others: Int) -> None:
-        """Run the optimizer's program on the thread's share of the blocks.
+    def run_on_blocks(self, program: str, others: Int) -> None:
+        """Run one of the job's programs on the thread's share of the blocks, a block at a time.
 
         Before that, so many other chunks' gradients are added to the first one's.
         """
-
-        def add_others(block: Int) -> None:
-            with self.when(others > 0):
-                self.sum_block(block, others)
-
-        self.run_on_blocks("update", add_others)
-
-    def run_on_blocks(self, program: str, before: Callable[[Int], None] = lambda _: None) -> None:
-        """Run one of the job's programs on the thread's share of the blocks, a block at a time."""
         size = self.field("block_bytes")
         self.write(self.frame, size // self.v.itemsize, ROWS)
         with self.own_blocks() as block:
-            before(block)
+            with self.when(others > 0):
+                self.sum_block(block, others)
             self.write(self.frame, block * size, BLOCK)
             self.run(program)
 
