@@ -129,7 +129,7 @@ class JaxScan(JaxContestant):
     def run_epoch(self) -> float:
         state, losses = self.compiled(self.state, self.data, self.batches)
         self.state = _finished(state)
-        return float(np.mean(losses))
+        return float(np.asarray(losses).mean())  # NumPy's mean of JAX's array takes 36 µs more.
 
 
 def _finished(state: State) -> State:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from typegrad.aligned import aligned_zeros
 from typegrad.engines.compiled.chain import Chain, ChainBuilder
 from typegrad.engines.compiled.elementwise import FUNCTIONS
-from typegrad.engines.compiled.layout import aligned_zeros
 from typegrad.engines.compiled.library import library_for
 from typegrad.engines.compiled.program import (
     ABSOLUTE,

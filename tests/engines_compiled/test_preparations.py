@@ -7,7 +7,7 @@ import pytest
 
 import typegrad as tg
 from typegrad.engines import CompiledEngine, StepSettings
-from typegrad.engines.compiled import native, network_code
+from typegrad.engines.compiled import native, step_numbers
 
 from ..engines_planned.training import network_of, random_data, train
 
@@ -42,5 +42,5 @@ def test_numbers_of_steps_are_computed_some_at_a_time(monkeypatch: pytest.Monkey
 
     usual = train_some()
     for at_once in (1, 4, 21):
-        monkeypatch.setattr(network_code, "STEPS_AT_ONCE", at_once)
+        monkeypatch.setattr(step_numbers, "STEPS_AT_ONCE", at_once)
         assert train_some() == usual

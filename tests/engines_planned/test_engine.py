@@ -13,7 +13,7 @@ import pytest
 
 import typegrad as tg
 from typegrad.engines import EagerEngine, PlannedEngine, StepSettings
-from typegrad.errors import ShapeError
+from typegrad.errors import NumericalError, ShapeError
 from typegrad.types import Array, Vector
 
 from .training import ENGINES, Foreign, Twice, network_of, random_data, same_on_both, train
@@ -310,6 +310,59 @@ def test_an_optimizer_of_ones_own() -> None:
         train(engine, random_data())
         if isinstance(engine, PlannedEngine):
             assert engine.notes == []
+        return network.flat.values, *optimizer.state.values()
+
+    same_on_both(run)
+
+
+def test_an_update_that_fails_leaves_the_parameters() -> None:
+    def run(kind: type[EagerEngine]) -> tuple[Any, ...]:
+        network = network_of(tg.Dense(4, 1))
+        engine = kind(network, tg.SGD(), StepSettings())
+        data, rows = random_data(), np.arange(24)
+        engine.run_epoch(data, rows[:16], 8, np.array([0.1, 0.1]))
+        before = network.flat.values.copy()
+        with pytest.raises(
+            NumericalError, match=r"step 3: the update of SGD with learning rate 3e"
+        ):
+            engine.run_epoch(data, rows[16:], 8, np.array([3e38]))
+        np.testing.assert_array_equal(network.flat.values, before)
+        engine.run_epoch(data, rows[16:], 8, np.array([0.1]))
+        assert (network.flat.values != before).any()
+        return (network.flat.values,)
+
+    same_on_both(run)
+
+
+def test_an_optimizer_that_leaves_parameters_as_they_are() -> None:
+    @dataclass(frozen=True, eq=False)
+    class Observer(tg.Optimizer):
+        """Sums up the gradients."""
+
+        learning_rate: float = 0.1
+
+        def init(self, parameters: Vector) -> dict[str, Vector]:
+            return {"sum": np.zeros_like(parameters)}
+
+        def update(
+            self,
+            parameters: Vector,
+            gradient: Vector,
+            state: dict[str, Vector],
+            learning_rate: float,
+            step: int,
+        ) -> tuple[Vector, dict[str, Vector]]:
+            return parameters, {"sum": state["sum"] + gradient}
+
+    def run(kind: type[EagerEngine]) -> tuple[Any, ...]:
+        network, optimizer = network_of(tg.Dense(4, 1)), Observer()
+        engine = kind(network, optimizer, StepSettings())
+        before = network.flat.values.copy()
+        train(engine, random_data())
+        np.testing.assert_array_equal(network.flat.values, before)
+        network.flat.values[...] = 1.0
+        train(engine, random_data())
+        np.testing.assert_array_equal(network.flat.values, 1.0)
         return network.flat.values, *optimizer.state.values()
 
     same_on_both(run)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from typegrad.aligned import aligned_copy
 from typegrad.engines.base import (
     Engine,
     StepSettings,
@@ -41,7 +42,7 @@ class EagerEngine(Engine):
         self.settings = settings
         # Found once, since that means looking through all layers.
         self._buffers = tuple(network.buffers.values())
-        self._values_before = np.empty_like(network.flat.values)
+        self._spare_values = aligned_copy(network.flat.values)
         self._full_loss: _FullLoss | None = None
 
     def run_epoch(
@@ -135,20 +136,13 @@ class EagerEngine(Engine):
     def _update(self, optimizer: Optimizer, rate: float, buffers: list[AnyArray]) -> None:
         """Take the optimizer's step; should a weight not be finite then, put all back."""
         flat = self.network.flat
-        values = self._values_before
-        np.copyto(values, flat.values)
-        self._take_step(optimizer, rate)
-        if not all_finite(flat.values):
-            flat.values[...] = values
-            self._restore_buffers(buffers)
-            raise NumericalError(
-                f"step {optimizer.steps}: the update of {type(optimizer).__name__} with learning "
-                f"rate {rate:.3g} makes weights NaN or infinite. Lower the learning rate"
-            )
-
-    def _take_step(self, optimizer: Optimizer, rate: float) -> None:
-        flat = self.network.flat
+        before = self._spare_values
+        np.copyto(before, flat.values)
         optimizer.step(flat.values, flat.grads, rate, decay_mask=flat.decay_mask)
+        if not all_finite(flat.values):
+            np.copyto(flat.values, before)
+            self._restore_buffers(buffers)
+            raise update_error(optimizer, rate)
 
     def _first_nonfinite_gradient(self) -> str:
         broken = [
@@ -191,6 +185,14 @@ class EagerEngine(Engine):
     def mode(self, step: int, start: int) -> Mode:
         """Mode of the pass that begins at row `start` of a step."""
         return Mode(True, self.settings.mask_seed, step, first_row=start)
+
+
+def update_error(optimizer: Optimizer, rate: float) -> NumericalError:
+    """Return what is raised when a step, counted already, makes numbers that are not finite."""
+    return NumericalError(
+        f"step {optimizer.steps}: the update of {type(optimizer).__name__} with learning "
+        f"rate {rate:.3g} makes weights NaN or infinite. Lower the learning rate"
+    )
 
 
 class _FullLoss:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from operator import is_
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from typegrad.engines.base import StepSettings, TrainingData
-from typegrad.engines.eager import EagerEngine
+from typegrad.engines.base import StepSettings, TrainingData, all_finite
+from typegrad.engines.eager import EagerEngine, update_error
 from typegrad.engines.planned_calls import plan
 from typegrad.engines.planned_memory import Arena
 from typegrad.engines.planned_options import Options
@@ -21,7 +22,7 @@ from typegrad.operations.observing import is_observed
 from typegrad.optimizers import FullBatchOptimizer, Optimizer
 from typegrad.tracing import Graph, TraceError
 from typegrad.tracing.primitives import GuardFailed, Opaque
-from typegrad.types import IntArray, Vector
+from typegrad.types import AnyArray, IntArray, Vector
 
 if TYPE_CHECKING:
     from typegrad.network import NeuralNetwork
@@ -176,14 +177,18 @@ class PlannedEngine(EagerEngine):
             self.network.zero_grad()
         return self.accumulate_batch(data, rows, total, start, step)
 
-    def _take_step(self, optimizer: Optimizer, rate: float) -> None:
+    def _update(self, optimizer: Optimizer, rate: float, buffers: list[AnyArray]) -> None:
         update = self._update_for(optimizer, rate)
         if update is None or not rate >= 0:
-            super()._take_step(optimizer, rate)
+            super()._update(optimizer, rate, buffers)
             return
         update.scalars.set({"learning_rate": rate, "step": optimizer.steps + 1})
         update.run()
         optimizer.count_step()
+        if not all_finite(self._spare_values):
+            self._restore_buffers(buffers)
+            raise update_error(optimizer, rate)
+        np.copyto(self.network.flat.values, self._spare_values)
 
     def _update_for(self, optimizer: Optimizer, rate: float) -> Plan | None:
         found = self._update_plan
@@ -198,7 +203,10 @@ class PlannedEngine(EagerEngine):
 
     def _plan_update(self, optimizer: Optimizer, rate: float) -> Plan | None:
         flat = self.network.flat
-        arrays = UpdateArrays(flat.values, flat.grads, flat.decay_mask, optimizer.state)
+        # Written beside the parameters, which are then still there if new ones are not finite.
+        arrays = UpdateArrays(
+            flat.values, flat.grads, flat.decay_mask, optimizer.state, self._spare_values
+        )
         try:
             return plan(trace_update(optimizer, arrays, rate), self._arena)
         except TraceError as error:
@@ -220,10 +228,8 @@ class _UpdatePlan:
 
     def fits(self, optimizer: Optimizer) -> bool:
         """Whether the optimizer's state is still where it was."""
-        state = optimizer.state_arrays
-        return len(state) == len(self.state) and all(
-            state.get(name) is array for name, array in self.state.items()
-        )
+        arrays = optimizer.state_arrays.values()
+        return len(arrays) == len(self.state) and all(map(is_, arrays, self.state.values()))
 
 
 def check_rows(permutation: IntArray, count: int) -> None:

@@ -8,13 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from typegrad.aligned import aligned_zeros
 from typegrad.tracing import Call, Graph, Leaf, Node, primitives
 from typegrad.tracing.graph import operands
 from typegrad.tracing.primitives import Guard, Ufunc
 from typegrad.types import AnyArray, Shape
-
-_ALIGNMENT = 64
-"""Bytes of a cache line, and of the widest vector register."""
 
 
 @dataclass(eq=False)
@@ -62,7 +60,7 @@ class Arena:
             block = min(reversed(fitting), key=lambda each: each.memory.nbytes)
             self._free.remove(block)
             return block
-        block = Block(_aligned(nbytes))
+        block = Block(aligned_zeros(max(nbytes, 1), np.dtype(np.uint8)))
         self._blocks.append(block)
         return block
 
@@ -77,13 +75,6 @@ class Arena:
     def give(self, block: Block) -> None:
         """Take a block back."""
         self._free.append(block)
-
-
-def _aligned(nbytes: int) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
-    size = max(nbytes, 1)
-    memory = np.zeros(size + _ALIGNMENT, np.uint8)
-    start = -memory.ctypes.data % _ALIGNMENT
-    return memory[start : start + size]
 
 
 class Liveness:

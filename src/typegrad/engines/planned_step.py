@@ -385,7 +385,10 @@ def trace_update(optimizer: Optimizer, flat: UpdateArrays, rate: float) -> Graph
         new_values, new_state = optimizer.formula(
             values, grads, state, rate_now, step_now, decay_mask=flat.decay_mask
         )
-        recorder.assign(values, new_values)
+        target: Any = values
+        if flat.new_values is not None:
+            target = recorder.state("new parameters", flat.new_values)
+        recorder.assign(target, new_values)
         for name, tracer in before.items():
             recorder.assign(tracer, new_state[name])
         return recorder.finish()
@@ -402,12 +405,21 @@ def trace_update(optimizer: Optimizer, flat: UpdateArrays, rate: float) -> Graph
 
 @dataclass(frozen=True)
 class UpdateArrays:
-    """What an update reads and writes: flat vectors."""
+    """What an update reads and writes: flat vectors.
+
+    Attributes
+    ----------
+    values, grads, decay_mask, state
+        What the optimizer's formula takes.
+    new_values
+        Where new parameters are written; None for where they were before.
+    """
 
     values: Vector
     grads: Vector
     decay_mask: Vector
     state: dict[str, Vector]
+    new_values: Vector | None = None
 
 
 def _reason_text(reason: Exception) -> str:

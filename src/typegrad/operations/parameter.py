@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from typegrad.aligned import aligned_copy, aligned_zeros
 from typegrad.errors import ShapeError, StateError
 from typegrad.options import check_count
 from typegrad.types import Array, FloatDType, Shape, Vector
@@ -105,9 +106,9 @@ class FlatParameters:
     def __init__(self, parameters: Sequence[Parameter], dtype: FloatDType) -> None:
         self._parameters = tuple(parameters)
         size = sum(parameter.size for parameter in parameters)
-        self.values: Vector = np.zeros(size, dtype)
-        self.grads: Vector = np.zeros(size, dtype)
-        self.decay_mask: Vector = np.zeros(size, dtype)
+        self.values: Vector = aligned_zeros(size, np.dtype(dtype))
+        self.grads: Vector = aligned_zeros(size, np.dtype(dtype))
+        self.decay_mask: Vector = aligned_zeros(size, np.dtype(dtype))
         self._bind()
 
     def _bind(self) -> None:
@@ -124,4 +125,5 @@ class FlatParameters:
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Make copied parameters views again: copying and pickling turn views into arrays."""
         self.__dict__.update(state)
+        self.values, self.grads = aligned_copy(self.values), aligned_copy(self.grads)
         self._bind()

@@ -9,6 +9,7 @@ from typing import ClassVar, TypeAlias, final
 
 import numpy as np
 
+from typegrad.aligned import aligned_copy
 from typegrad.optimizers.base import BaseOptimizer, StateValue
 from typegrad.options import FRACTION, NON_NEGATIVE
 from typegrad.types import Vector
@@ -213,7 +214,7 @@ class Optimizer(BaseOptimizer):
         for name, value in state.items():
             self.check_like(f"init's state {name!r}", value, parameters)
         # A copy: a hook may return the parameters themselves, or one array twice.
-        return {name: value.copy() for name, value in state.items()}
+        return {name: aligned_copy(value) for name, value in state.items()}
 
     def _decay(
         self,
@@ -252,7 +253,7 @@ class Optimizer(BaseOptimizer):
         self.check_names("state", state, self.init(like))
         for name, value in state.items():
             self.check_like(f"state {name!r}", value, like)
-        self._memory.state = {name: value.copy() for name, value in arrays.items()}
+        self._memory.state = {name: aligned_copy(value) for name, value in arrays.items()}
 
     def _loading_example(self, arrays: Mapping[str, Vector]) -> Vector:
         """Return a vector like the parameters, as far as they are known when state is loaded."""

@@ -93,19 +93,22 @@ class Compiler:
             emit(module, name, bits, lanes)
         Worker(module, "worker", bits, lanes, target.pause).write_all()
         emit_forward(module, "forward")
-        return self._compile(module)
+        return self._compile(module, unrolls=True)
 
     def chain(self, chain: Chain) -> bytes:
         """Return the code of a chain."""
         module = llvm.ir.Module(chain.name)
         emit_chain(module, chain, self._bits, self._target.lanes(self._bits))
-        return self._compile(module)
+        # Formulas have work enough for a processor within a turn of their loops. What prepares for
+        # several turns at once would cost a step of one row a tenth of its time.
+        return self._compile(module, unrolls=False)
 
-    def _compile(self, module: Any) -> bytes:
+    def _compile(self, module: Any, *, unrolls: bool) -> bytes:
         module.triple = self._target.triple
         parsed = llvm.binding.parse_assembly(str(module))
         parsed.verify()
         options = llvm.binding.create_pipeline_tuning_options(speed_level=2)
+        options.loop_unrolling = unrolls
         options.loop_vectorization = options.slp_vectorization = False
         passes = llvm.binding.create_pass_builder(self._machine, options)
         passes.getModulePassManager().run(parsed, passes)

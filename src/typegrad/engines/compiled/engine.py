@@ -13,7 +13,8 @@ from typegrad.engines.base import StepSettings, TrainingData, leave_gradient
 from typegrad.engines.compiled.forward_code import ForwardCode
 from typegrad.engines.compiled.graph_facts import NotNativeError
 from typegrad.engines.compiled.library import library_for
-from typegrad.engines.compiled.network_code import NetworkCode, Steps
+from typegrad.engines.compiled.network_code import NetworkCode
+from typegrad.engines.compiled.step_numbers import Steps
 from typegrad.engines.compiled.traced_step import trace_step
 from typegrad.engines.planned import PlannedEngine, check_rows
 from typegrad.engines.planned_step import RunMode, StepTracer

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from typegrad.aligned import aligned_zeros
 from typegrad.data.standardizer import Standardizer
 from typegrad.engines.compiled.compiler import KERNELS
 from typegrad.engines.compiled.forward_lowering import ForwardLowering
 from typegrad.engines.compiled.forward_worker import FORWARD_JOB
 from typegrad.engines.compiled.graph_facts import NotNativeError
-from typegrad.engines.compiled.layout import aligned_zeros
 from typegrad.engines.compiled.library import Library, library_for
 from typegrad.engines.compiled.memory import Constants
 from typegrad.engines.compiled.program import (

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from typegrad.aligned import ALIGNMENT, aligned_zeros
 from typegrad.types import Array, Shape, Vector
 
-ALIGNMENT = 64
 PAGE = 4096
 
 APART = 25 * ALIGNMENT
@@ -29,13 +29,6 @@ LARGEST_BLOCK = 4096
 
 VECTORS_AT_ONCE = 4
 """Vectors that sums over a block take at a time."""
-
-
-def aligned_zeros(count: int, dtype: np.dtype[Any]) -> Any:
-    """Return an array of zeros that starts at a multiple of a cache line's length."""
-    raw = np.zeros(count * dtype.itemsize + ALIGNMENT, np.uint8)
-    start = -raw.ctypes.data % ALIGNMENT
-    return raw[start : start + count * dtype.itemsize].view(dtype)
 
 
 def address_of(array: Any) -> int:

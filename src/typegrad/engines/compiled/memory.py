@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from typegrad.engines.compiled.layout import aligned_zeros, padded
+from typegrad.aligned import aligned_zeros
+from typegrad.engines.compiled.layout import padded
 from typegrad.engines.compiled.program import ABSOLUTE, Operand
 from typegrad.types import AnyArray, Array
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from typegrad.aligned import aligned_zeros
 from typegrad.engines.base import StepSettings, TrainingData, all_finite, never
 from typegrad.engines.compiled.branches import takes_branches
 from typegrad.engines.compiled.graph_facts import NotNativeError
@@ -15,7 +16,6 @@ from typegrad.engines.compiled.layout import (
     FlatVectors,
     PaddedParameters,
     address_of,
-    aligned_zeros,
 )
 from typegrad.engines.compiled.library import Library
 from typegrad.engines.compiled.lowering import StepLayout
@@ -31,6 +31,7 @@ from typegrad.engines.compiled.native import (
 )
 from typegrad.engines.compiled.program import WORKSPACE, Operand, span
 from typegrad.engines.compiled.runner import Outcome, Runner, Turns, double_bits
+from typegrad.engines.compiled.step_numbers import Steps, numbers_of_steps
 from typegrad.engines.compiled.traced_step import TracedStep
 from typegrad.engines.compiled.updates import Clipping, LoweredUpdate, lower_update
 from typegrad.engines.compiled.worker import (
@@ -67,35 +68,8 @@ WORK_PER_THREAD = 2_000_000
 WORK_PER_CALL = 1_000_000_000
 """Multiply-adds between two looks at whether a stop was asked for: some hundredths of a second."""
 
-STEPS_AT_ONCE = 4096
-"""Steps whose numbers are computed together: what NumPy writes on the way stays in the cache."""
-
 WORK_PER_STEP, WORK_PER_PARAMETER = 5_000, 20
 """What a step and its update cost besides, in multiply-adds."""
-
-
-class Steps(NamedTuple):
-    """Steps to take.
-
-    Attributes
-    ----------
-    data
-        All examples.
-    order
-        Numbers of rows, in the order in which they are used.
-    rows_per_step
-        How many rows each step takes; the last takes what is left.
-    rates
-        Learning rate of each step.
-    first
-        Number of the first step, from 0, in the whole training.
-    """
-
-    data: TrainingData
-    order: IntArray
-    rows_per_step: int
-    rates: Vector
-    first: int
 
 
 class _Course(NamedTuple):
@@ -347,7 +321,7 @@ class NetworkCode:
                 ending,
                 self._chunk_count(step, rows, ending),
                 max(1, WORK_PER_CALL // work),
-                ScalarFormulas((*updating, *step.lowered.counts)),
+                ScalarFormulas((*updating, *step.lowered.counts), powers_are_given=True),
             )
         return self._courses[key]
 
@@ -364,7 +338,7 @@ class NetworkCode:
             last_chunks = self._chunk_count(step, last_rows, course.ending)
         last_rows = min(last_rows, steps.rows_per_step)
         order = np.ascontiguousarray(steps.order, np.int64)
-        scalars = self._scalars(course, steps, last_rows)
+        scalars = numbers_of_steps(course.formulas, steps, last_rows, self._dtype)
         fields = {
             "order": address_of(order),
             "total_rows": len(order),
@@ -441,25 +415,6 @@ class NetworkCode:
         sums = (chunks - 1) * self._padded.size
         if len(self._sums) < sums:
             self._sums = aligned_zeros(sums, self._dtype)
-
-    def _scalars(self, course: _Course, steps: Steps, last_rows: int) -> Any:
-        """Return the update's numbers and formulas of the number of rows, a row for each step."""
-        formulas, count = course.formulas, len(steps.rates)
-        # A number for each step: scalars take arrays as well.
-        values: dict[str, Any] = {"learning_rate": steps.rates}
-        if "step" in formulas.names:
-            values["step"] = np.arange(steps.first + 1.0, steps.first + 1.0 + count)
-        if "examples" in formulas.names:
-            values["examples"] = np.full(count, float(course.rows))
-            values["examples"][-1] = last_rows
-        table = np.empty((count, max(formulas.count, 1)), self._dtype)
-        with np.errstate(all="ignore"):  # The step finds out what is not finite.
-            for start in range(0, count, STEPS_AT_ONCE):
-                part = slice(start, start + STEPS_AT_ONCE)
-                columns = formulas({name: each[part] for name, each in values.items()})
-                for number, column in enumerate(columns):
-                    table[part, number] = column
-        return table
 
 
 def _check_update_of_zeros(optimizer: Optimizer, zeros: UpdateArrays) -> None:

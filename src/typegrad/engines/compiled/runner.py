@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from typegrad.engines.compiled.layout import aligned_zeros
+from typegrad.aligned import aligned_zeros
 from typegrad.engines.compiled.target import yield_function
 from typegrad.engines.compiled.worker import JOB, JOB_WORDS
 
