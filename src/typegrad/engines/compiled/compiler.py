@@ -39,18 +39,22 @@ _PRODUCTS: Mapping[str, Callable[[Any, str, int, int, int], None]] = {
     "product": emit_product,
     "product_transposed": emit_product_transposed,
 }
-_OF_ROWS: Mapping[str, Callable[[Any, str, int, int], None]] = {
+_ALSO_OF_ONE_ROW: Mapping[str, Callable[..., None]] = {
     "gather": emit_gather,
+    "row_dots": emit_row_dots,
+    "column_sums": emit_column_sums,
+    "total": emit_total,
+}
+
+_OF_ROWS: Mapping[str, Callable[[Any, str, int, int], None]] = {
+    **_ALSO_OF_ONE_ROW,
     "unpad": emit_unpad,
     "prefetch": emit_prefetch,
     "pack": emit_pack,
     "zero_ends": emit_zero_ends,
     "outer": emit_outer,
-    "row_dots": emit_row_dots,
     "row_sums": emit_row_sums,
     "row_maxima": emit_row_maxima,
-    "column_sums": emit_column_sums,
-    "total": emit_total,
     "transpose": emit_transpose,
     "lookup": emit_lookup,
     "lookup_sums": emit_lookup_sums,
@@ -60,7 +64,10 @@ _OF_ROWS: Mapping[str, Callable[[Any, str, int, int], None]] = {
     "unscale": emit_unscale,
     "callback": emit_callback,
 }
-KERNELS = (*_PRODUCTS, *_OF_ROWS)
+OF_ONE_ROW: Mapping[str, str] = {name: f"{name}_of_one_row" for name in _ALSO_OF_ONE_ROW}
+"""What takes a tile of one row, by what takes any: that is known beforehand, and saves half."""
+
+KERNELS = (*_PRODUCTS, *_OF_ROWS, *OF_ONE_ROW.values())
 """What is always there, beside the workers."""
 
 WORKERS = ("worker", "forward", "forward_alone")
@@ -91,6 +98,8 @@ class Compiler:
             emit_with_blocks(module, name, bits, lanes, registers)
         for name, emit in _OF_ROWS.items():
             emit(module, name, bits, lanes)
+        for name, emit in _ALSO_OF_ONE_ROW.items():
+            emit(module, OF_ONE_ROW[name], bits, lanes, has_one_row=True)
         Worker(module, "worker", bits, lanes, target.pause).write_all()
         emit_forward(module, "forward")
         return self._compile(module, unrolls=True)

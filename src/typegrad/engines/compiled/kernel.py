@@ -33,22 +33,34 @@ class Kernel(Code):
         Vectors of its float type.
     rows, columns
         As the instruction says.
+
+    Parameters
+    ----------
+    has_one_row
+        Whether the tile has, and always has: then nothing is said, or asked, of how many there are.
     """
 
-    def __init__(self, module: Any, name: str, bits: int, lanes: int) -> None:
+    def __init__(
+        self, module: Any, name: str, bits: int, lanes: int, *, has_one_row: bool = False
+    ) -> None:
         super().__init__(module, name, 2)
         self.v: Vectors = Vectors(self, bits, lanes)
         self.instruction: Int
         self.frame: Int
         self.instruction, self.frame = self.arguments
+        self.rows: Int
+        self.columns: Int
+        columns = self.read(self.instruction, COLUMNS)
+        if has_one_row:
+            self.rows, self.columns = self.integer(1), columns
+            return
         frame_rows = self.read(self.frame, ROWS)
         field = self.read(self.instruction, ROW_COUNT)
-        columns = self.read(self.instruction, COLUMNS)
         rows = frame_rows.choose(field.equals(TILE_ROWS), field)
         is_span = field.equals(TILE_SPAN)
         span = (frame_rows * columns + (lanes - 1)) // lanes * lanes
-        self.rows: Int = self.integer(1).choose(is_span, rows)
-        self.columns: Int = span.choose(is_span, columns)
+        self.rows = self.integer(1).choose(is_span, rows)
+        self.columns = span.choose(is_span, columns)
 
     def operand(self, index: int) -> tuple[Int, Int]:
         """Return the address of an operand, and the bytes from one of its rows to the next."""
@@ -91,12 +103,20 @@ def emit_chain(module: Any, chain: Chain, bits: int, lanes: int) -> None:
     written. It returns 1 if something that is checked is not finite, else 0.
     """
     code = Kernel(module, chain.name, bits, lanes)
+    # Most often there is one row, however long; what several need takes as long as a few floats.
+    with code.when(code.rows.equals(1)):
+        code.leave(_write_chain(code, chain, code.integer(1)))
+    code.finish(_write_chain(code, chain, code.rows))
+
+
+def _write_chain(code: Kernel, chain: Chain, rows: Int) -> Int:
+    """Write the loops over some rows; return whether something is not finite."""
     v = code.v
     outputs = [code.operand(i) for i in range(len(chain.outputs))]
     inputs = [code.operand(len(outputs) + i) for i in range(len(chain.forms))]
     zero = v.constant(0.0)
     spoiled = [v.variable(zero) for _ in chain.checked]
-    with code.loop(code.rows) as row:
+    with code.loop(rows) as row:
         targets = [start + row * stride for start, stride in outputs]
         starts = [start + row * stride for start, stride in inputs]
         scalars = {
@@ -105,7 +125,7 @@ def emit_chain(module: Any, chain: Chain, bits: int, lanes: int) -> None:
             if form != VECTOR
         }
         reciprocals = _reciprocals(v, chain, scalars)
-        with code.loop(code.columns * v.itemsize, lanes * v.itemsize) as place:
+        with code.loop(code.columns * v.itemsize, v.lanes * v.itemsize) as place:
             values = [
                 scalars[i] if i in scalars else v.load(start + place)
                 for i, start in enumerate(starts)
@@ -123,14 +143,13 @@ def emit_chain(module: Any, chain: Chain, bits: int, lanes: int) -> None:
                 # 0 as long as all are finite, NaN from then on.
                 product.set(v.fma(values[number], zero, product.get()))
     if not spoiled:
-        code.finish()
-        return
+        return code.integer(0)
     total = zero
     for product in spoiled:
         total = v.add(total, product.get())
     found = v.across_lanes(code.builder.fadd, total)
     is_spoiled = code.builder.fcmp_unordered("uno", found, found)
-    code.finish(code.integer(1).choose(is_spoiled, 0))
+    return code.integer(1).choose(is_spoiled, 0)
 
 
 def _reciprocals(v: Vectors, chain: Chain, scalars: dict[int, Value]) -> dict[int, Value]:

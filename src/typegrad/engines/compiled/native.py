@@ -10,7 +10,7 @@ import numpy as np
 
 from typegrad.engines.base import StepSettings, TrainingData
 from typegrad.engines.compiled.chain import Chain, ChainBuilder
-from typegrad.engines.compiled.compiler import KERNELS
+from typegrad.engines.compiled.compiler import KERNELS, OF_ONE_ROW
 from typegrad.engines.compiled.layout import PAGE, padded
 from typegrad.engines.compiled.library import Library
 from typegrad.engines.compiled.lowering import LoweredStep, StepLayout, StepLowering
@@ -255,11 +255,10 @@ class NativeStep:
             self._shares[key] = self._encode_shares(*key)
         gathering = self._gathering(places, programs.sources, max(rows, FETCHED_AHEAD))
         tile = self._one_tile(has_one_row=rows == 1, keeps_gradient=False)
-        return TilePrograms(
-            own_rows,
-            [encode(tile.for_rows(gathering, thread * own_rows)) for thread in range(threads)],
-            self._shares[key],
-        )
+        shares = [tile.for_rows(gathering, thread * own_rows) for thread in range(threads)]
+        if rows == 1:
+            shares = [self._for_one_row(share) for share in shares]
+        return TilePrograms(own_rows, [encode(share) for share in shares], self._shares[key])
 
     def _encode_shares(self, threads: int, has_one_row: bool) -> list[list[IntArray]]:
         """Return each thread's programs for parameters, of all steps and of the last."""
@@ -270,7 +269,20 @@ class NativeStep:
             self._one_tile(has_one_row=has_one_row, keeps_gradient=is_last)
             for is_last in (False, True)
         ]
-        return [[encode(share) for share in tile.for_parameters(blocks)] for tile in tiles]
+        programs = [tile.for_parameters(blocks) for tile in tiles]
+        if has_one_row:
+            programs = [[self._for_one_row(share) for share in shares] for shares in programs]
+        return [[encode(share) for share in shares] for shares in programs]
+
+    def _for_one_row(self, instructions: Iterable[Instruction]) -> list[Instruction]:
+        """Call what is written for one row."""
+        functions = {
+            self._addresses[name]: self._addresses[other] for name, other in OF_ONE_ROW.items()
+        }
+        return [
+            replace(each, function=functions.get(each.function, each.function))
+            for each in instructions
+        ]
 
     def _one_tile(self, *, has_one_row: bool, keeps_gradient: bool) -> OneTile:
         assert self._updates is not None

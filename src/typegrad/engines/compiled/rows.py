@@ -16,14 +16,16 @@ ROWS_AT_ONCE = 8
 CACHE_LINE = 64
 
 
-def emit_gather(module: Any, name: str, bits: int, lanes: int) -> None:
+def emit_gather(
+    module: Any, name: str, bits: int, lanes: int, *, has_one_row: bool = False
+) -> None:
     """Copy rows of the data into the tile; operands: the tile, the data.
 
     The frame's order says which rows. `columns` is the data's width. A row of the tile has whole
     vectors, unless it is one float, and becomes zero beyond the data's: who reads a vector need
     not wait until all pieces of it have arrived in the cache.
     """
-    code = Kernel(module, name, bits, lanes)
+    code = Kernel(module, name, bits, lanes, has_one_row=has_one_row)
     v = code.v
     (tile, tile_row), (data, data_row) = code.operand(0), code.operand(1)
     order = code.read(code.frame, ORDER)
@@ -126,9 +128,11 @@ def emit_outer(module: Any, name: str, bits: int, lanes: int) -> None:
     code.finish()
 
 
-def emit_row_dots(module: Any, name: str, bits: int, lanes: int) -> None:
+def emit_row_dots(
+    module: Any, name: str, bits: int, lanes: int, *, has_one_row: bool = False
+) -> None:
     """out[i] = start[i] + sum_j a[i, j] b[j]; operands: out, a, b, start."""
-    code = Kernel(module, name, bits, lanes)
+    code = Kernel(module, name, bits, lanes, has_one_row=has_one_row)
     v = code.v
     (out, _), (a, a_row), (b, _), (start, start_row) = (code.operand(i) for i in range(4))
 
@@ -217,12 +221,14 @@ def _reduce_rows(
             reduce(first, count)
 
 
-def emit_column_sums(module: Any, name: str, bits: int, lanes: int) -> None:
+def emit_column_sums(
+    module: Any, name: str, bits: int, lanes: int, *, has_one_row: bool = False
+) -> None:
     """out[j] = start[j] + sum_i a[i, j], over columns padded to whole vectors.
 
     The operands are out, a and start.
     """
-    code = Kernel(module, name, bits, lanes)
+    code = Kernel(module, name, bits, lanes, has_one_row=has_one_row)
     v = code.v
     (out, _), (a, a_row), (start, _) = (code.operand(i) for i in range(3))
     width = lanes * v.itemsize
@@ -239,12 +245,12 @@ def emit_column_sums(module: Any, name: str, bits: int, lanes: int) -> None:
     code.finish()
 
 
-def emit_total(module: Any, name: str, bits: int, lanes: int) -> None:
+def emit_total(module: Any, name: str, bits: int, lanes: int, *, has_one_row: bool = False) -> None:
     """out[0] = start[0] + sum_i a[i], over floats that lie side by side, one for each row.
 
     The operands are out, a and start; the rest of the vector at `out` becomes zero.
     """
-    code = Kernel(module, name, bits, lanes)
+    code = Kernel(module, name, bits, lanes, has_one_row=has_one_row)
     v, builder = code.v, code.builder
     (out, _), (a, _), (start, _) = (code.operand(i) for i in range(3))
     whole = code.rows // lanes * lanes
