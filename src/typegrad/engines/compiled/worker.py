@@ -119,9 +119,10 @@ class Worker(Code):
         self.thread: Int
         self.threads: Int
         self.job, self.thread, self.threads = self.arguments
+        self.ending: Int = self.field("ending")
         self.frame: Int = self.memory(FRAME_FIELDS)
         # Of a step of one tile, all threads work on the same memory.
-        is_shared = self.field("ending").equals(UPDATE_IN_TILE)
+        is_shared = self.ending.equals(UPDATE_IN_TILE)
         shift = self.thread * self.field("workspace_bytes")
         self.workspace: Int = self.field("workspaces") + self.integer(0).choose(is_shared, shift)
 
@@ -139,12 +140,25 @@ class Worker(Code):
         self.write(frame, self.threads, THREADS)
         self.write(frame, self.field("tile_rows"), WHOLE_TILE_ROWS)
         self.write(frame, self.field("order") + self.field("total_rows") * WORD, ORDER_END)
-        first = self.field("first_step")
+        is_alone = self.builder.and_(self.ending.equals(UPDATE_IN_TILE), self.threads.equals(1))
+        with self.when(is_alone):
+            # Steps of a few rows, most often: what is known of them is not asked in each.
+            asked = self.thread, self.threads, self.ending
+            self.thread, self.threads, self.ending = map(self.integer, (0, 1, UPDATE_IN_TILE))
+            self.leave(self.take_steps())
+            self.thread, self.threads, self.ending = asked
+        self.finish(self.take_steps())
+
+    def take_steps(self) -> Int:
+        """Write the loop over steps; return how many were taken, if all were."""
+        frame, first = self.frame, self.field("first_step")
+        in_tile = self.ending.equals(UPDATE_IN_TILE)
         with self.loop(self.field("last_step"), 1, first) as step:
             begin = step * self.field("rows_per_step")
             rows = (self.field("total_rows") - begin).min(self.field("rows_per_step"))
             is_whole = rows.equals(self.field("rows_per_step"))
             chunks = self.field("chunks").choose(is_whole, self.field("last_chunks"))
+            chunks = self.integer(1).choose(in_tile, chunks)
             self.write(frame, rows, BATCH_ROWS)
             self.write(frame, step, STEP)
             self.write(frame, self.field("scalars") + step * self.field("scalar_bytes"), SCALARS)
@@ -154,8 +168,6 @@ class Worker(Code):
                 self.run("step")
             # All must have looked whether the step before was spoiled, before this one can be.
             self.wait(taken)
-            ending = self.field("ending")
-            in_tile = ending.equals(UPDATE_IN_TILE)
             with self.builder.if_else(in_tile) as (then, otherwise):
                 with then:
                     is_last = (step + 1).equals(self.field("last_step"))
@@ -163,13 +175,13 @@ class Worker(Code):
                 with otherwise:
                     self.run_phases(begin, rows, chunks, taken)
             self.wait(taken)
-            with self.when(ending <= UPDATE_AFTER_CHECK):
+            with self.when(self.ending <= UPDATE_AFTER_CHECK):
                 self.sum_blocks(chunks)
                 self.wait(taken)
             self.check(step, first, chunks)
-            with self.when(ending.equals(UPDATE_AFTER_CHECK)):
+            with self.when(self.ending.equals(UPDATE_AFTER_CHECK)):
                 self.run_on_blocks("update", self.integer(0))
-            with self.when(ending.equals(UPDATE_BY_BLOCKS)):
+            with self.when(self.ending.equals(UPDATE_BY_BLOCKS)):
                 self.run_on_blocks("update", chunks - 1)
             self.wait(taken)
             with self.when(self.read_shared(self.job, JOB["spoiled"]).differs(0)):
@@ -178,7 +190,7 @@ class Worker(Code):
             with self.when((number // FLUSH_INTERVAL * FLUSH_INTERVAL).equals(number)):
                 self.run_on_blocks("flush", self.integer(0))
                 self.wait(taken)
-        self.finish((self.field("last_step") - first).max(0))
+        return (self.field("last_step") - first).max(0)
 
     def run(self, program: str) -> None:
         """Run one of the job's programs."""
@@ -342,7 +354,7 @@ class Worker(Code):
             others = self.field("sums") + (chunk - 1) * self.field("sum_bytes")
             sums = self.field("gradient").choose(chunk.equals(0), others)
             losses.add(_widened(v, v.load_one(sums + self.field("loss_offset"))))
-        is_summed = self.field("ending") <= UPDATE_AFTER_CHECK
+        is_summed = self.ending <= UPDATE_AFTER_CHECK
         with self.loop(self.field("blocks").choose(is_summed, 0)) as block:
             squares.add(_load_double(b, self.field("partials") + block * WORD))
         total = b.fadd(losses.get(), squares.get())
@@ -351,13 +363,13 @@ class Worker(Code):
         with self.when(is_bad):
             with self.when(self.thread.equals(0)):
                 self.write_shared(self.job, 1, JOB["failed"])
-                with self.when(self.field("ending").equals(UPDATE_IN_TILE)):
+                with self.when(self.ending.equals(UPDATE_IN_TILE)):
                     self.write_shared(self.job, 1, JOB["spoiled"])
             self.leave(step - first)
         with self.when(self.thread.equals(0)):
             place = self.field("losses") + step * WORD
             b.store(losses.get(), b.inttoptr(place.value, double.as_pointer()))
-        with self.when(self.field("ending").equals(UPDATE_AFTER_CHECK)):
+        with self.when(self.ending.equals(UPDATE_AFTER_CHECK)):
             self.set_factor(squares.get())
 
     def set_factor(self, squares: Value) -> None:
