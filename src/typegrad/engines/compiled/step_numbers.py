@@ -93,14 +93,19 @@ def powers(base: float, first: int, count: int) -> Vector:
     By a table of the first ones: NumPy's power takes ten times as long, and much longer where it
     underflows, as Adam's powers do after 7000 steps. The bits depend on the exponent alone.
     """
-    table = _first_powers(base)
-    parts = []
-    while count:
-        before, start = divmod(first, FIRST_POWERS)
-        part = table[start : start + count]
-        parts.append(part * base ** (before * FIRST_POWERS))
-        first, count = first + len(part), count - len(part)
+    block, start = divmod(first, FIRST_POWERS)
+    parts = [_block_of_powers(base, block)[start : start + count]]
+    while (missing := count - sum(map(len, parts))) > 0:
+        block += 1
+        parts.append(_block_of_powers(base, block)[:missing])
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+@lru_cache(maxsize=16)
+def _block_of_powers(base: float, block: int) -> Vector:
+    powers: Vector = _first_powers(base) * base ** (block * FIRST_POWERS)
+    powers.flags.writeable = False  # Who gets a part of it gets the part that others have.
+    return powers
 
 
 @lru_cache(maxsize=16)
