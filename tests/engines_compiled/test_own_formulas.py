@@ -381,9 +381,26 @@ class Scaled(tg.Optimizer):
         return parameters - power_by_steps(learning_rate, step) * sums, {"sums": sums}
 
 
+@dataclass(frozen=True, eq=False)
+class Raised(tg.Optimizer):
+    """Powers, of which those of the step alone are kept in a table."""
+
+    learning_rate: float | tg.schedules.Schedule = 0.1
+
+    def init(self, parameters: Any) -> dict[str, Any]:
+        return {}
+
+    def update(
+        self, parameters: Any, gradient: Any, state: Any, learning_rate: float, step: int
+    ) -> tuple[Any, dict[str, Any]]:
+        of_step = 0.9**step + 1.01**step + 0.9 ** (0.5 * step) + 1.0**step
+        return parameters - of_step * 0.01**learning_rate * 0.1 * gradient, {}
+
+
+@pytest.mark.parametrize("optimizer", [Scaled, Raised])
 @pytest.mark.parametrize("kind", [PlannedEngine, CompiledEngine])
-def test_functions_of_numbers(kind: Callable[..., Engine]) -> None:
-    case = Case(optimizer=Scaled)
+def test_functions_of_numbers(kind: Callable[..., Engine], optimizer: Any) -> None:
+    case = Case(optimizer=optimizer)
     data = data_for(case, 20, "float64")
     found = train(case, kind, data, 7)
     assert found.notes == []

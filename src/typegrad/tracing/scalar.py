@@ -147,8 +147,8 @@ class ScalarFormulas:
     ----------
     scalars
         What to compute.
-    powers_are_given
-        Whether a `Power` is one of the numbers that it needs, and not computed.
+    powers_of
+        A named number, whose `Power`s are among the numbers that it needs, and not computed.
 
     Attributes
     ----------
@@ -158,8 +158,8 @@ class ScalarFormulas:
         How many it computes.
     """
 
-    def __init__(self, scalars: Iterable[Scalar], *, powers_are_given: bool = False) -> None:
-        self._powers_are_given = powers_are_given
+    def __init__(self, scalars: Iterable[Scalar], *, powers_of: str | None = None) -> None:
+        self._powers_of = powers_of
         self._names: dict[str | Power, str] = {}
         self._symbols: dict[int, str] = {}
         self._kept: dict[str, Any] = {}
@@ -186,9 +186,7 @@ class ScalarFormulas:
     def _new_symbol(self, part: Any) -> str:
         if not isinstance(part, Scalar):
             return self._keep(part)
-        name: str | Power | None = _power_of_name(part) if self._powers_are_given else None
-        if name is None and part.function is None:
-            name = part.text
+        name = part.text if part.function is None else self._given_power(part)
         if name is not None:
             return self._names.setdefault(name, f"n{len(self._names)}")
         function = self._keep(part.function)
@@ -196,6 +194,15 @@ class ScalarFormulas:
         result = f"x{len(self._lines)}"
         self._lines.append(f" {result} = {function}({arguments})")
         return result
+
+    def _given_power(self, scalar: Scalar) -> Power | None:
+        if scalar.function is not _power:
+            return None
+        base, exponent = scalar.arguments
+        is_fraction = isinstance(base, float) and 0.0 < base < 1.0
+        is_named = isinstance(exponent, Scalar) and exponent.function is None
+        is_given = is_fraction and is_named and exponent.text == self._powers_of
+        return Power(base, exponent.text) if is_given else None
 
     def _keep(self, thing: Any) -> str:
         name = f"k{len(self._kept)}"
@@ -260,15 +267,6 @@ def _power(base: Any, exponent: Any) -> Any:
     if isinstance(exponent, np.ndarray) and isinstance(base, float) and 0.0 < base < 1.0:
         return np.exp2(exponent * math.log2(base))
     return base**exponent
-
-
-def _power_of_name(scalar: Scalar) -> Power | None:
-    if scalar.function is not _power:
-        return None
-    base, exponent = scalar.arguments
-    is_named = isinstance(exponent, Scalar) and exponent.function is None
-    is_fraction = isinstance(base, float) and 0.0 < base < 1.0
-    return Power(base, exponent.text) if is_named and is_fraction else None
 
 
 def _example(part: Any) -> Any:

@@ -321,7 +321,7 @@ class NetworkCode:
                 ending,
                 self._chunk_count(step, rows, ending),
                 max(1, WORK_PER_CALL // work),
-                ScalarFormulas((*updating, *step.lowered.counts), powers_are_given=True),
+                ScalarFormulas((*updating, *step.lowered.counts), powers_of="step"),
             )
         return self._courses[key]
 
