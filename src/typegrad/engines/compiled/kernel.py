@@ -27,17 +27,21 @@ from typegrad.engines.compiled.vector import Vectors
 class Kernel(Code):
     """A native function that reads what to do from an instruction, with a frame's bases.
 
+    Parameters
+    ----------
+    module, name
+        Where the function is written, and its name.
+    bits, lanes
+        Of a float, and of a vector of floats.
+    has_one_row
+        Whether the tile has, and always has: then nothing is asked of how many there are.
+
     Attributes
     ----------
     v
         Vectors of its float type.
     rows, columns
         As the instruction says.
-
-    Parameters
-    ----------
-    has_one_row
-        Whether the tile has, and always has: then nothing is said, or asked, of how many there are.
     """
 
     def __init__(
