@@ -79,7 +79,7 @@ def _draw_network(panel: Axes, cells: Sequence[Cell]) -> None:
     panel.set_xscale("log", base=2)
     panel.set_yscale("log")
     panel.set_xticks(sizes, [str(size) for size in sizes], fontsize=8)
-    panel.set_yticks([0.5, 1, 2, 5, 10, 20, 50, 100, 200])
+    panel.set_yticks([0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000])
     panel.yaxis.set_major_formatter("{x:g}")
     panel.minorticks_off()
     panel.set_xlabel("batch size")

@@ -14,7 +14,8 @@ import pytest
 
 from typegrad.engines.compiled.callbacks import DONE, FRAME
 from typegrad.engines.compiled.chain import ChainBuilder
-from typegrad.engines.compiled.program import FIRST_ROW, KEYS, ORDER, ROWS
+from typegrad.engines.compiled.compiler import OF_ONE_ROW
+from typegrad.engines.compiled.program import FIRST_ROW, KEYS, ORDER, ROWS, TILE_ROWS
 from typegrad.layers import Mode
 from typegrad.types import Array
 
@@ -131,6 +132,28 @@ def test_total(count: int, dtype: str) -> None:
     assert_close(out[0], np.array([1.5 + values.sum()]), dtype)
     vector = np.lib.stride_tricks.as_strided(out, (1, whole(out)))
     assert not vector[0, 1:].any()
+
+
+@dtypes
+@pytest.mark.parametrize("columns", SIZES)
+def test_what_is_for_one_row_does_the_same(columns: int, dtype: str) -> None:
+    data, order, start = matrix(30, columns, dtype), np.array([17]), np.full(1, 1.5, dtype)
+    row, weight = padded_rows(data[order]), padded_rows(matrix(1, columns, dtype, 1))
+    calls = {
+        "gather": ([data], columns),
+        "row_dots": ([row, weight, start], columns),
+        "column_sums": ([row, weight], whole(row)),
+        "total": ([row, start], 1),
+    }
+    assert calls.keys() == OF_ONE_ROW.keys()
+    for name, (operands, width) in calls.items():
+        found = []
+        for kernel in (name, OF_ONE_ROW[name]):
+            out = padded_rows(matrix(1, columns, dtype, 2))
+            frame = {ORDER: order.ctypes.data, ROWS: 1}
+            call(kernel, [out, *operands], TILE_ROWS, width, frame=frame)
+            found.append(out.tobytes())
+        assert found[0] == found[1], name
 
 
 @dtypes
