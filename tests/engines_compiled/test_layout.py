@@ -7,7 +7,8 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from typegrad.engines.compiled.layout import ALIGNMENT, PAGE, FlatVectors, PaddedParameters
+from typegrad.aligned import ALIGNMENT
+from typegrad.engines.compiled.layout import PAGE, FlatVectors, PaddedParameters
 
 NEAR = 3 * ALIGNMENT
 
