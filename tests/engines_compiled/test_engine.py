@@ -366,6 +366,20 @@ class TestNotFinite:
         expected.run_epoch(data, np.arange(12), 6, rates[:2])
         assert engine.network.flat.values.tobytes() == expected.network.flat.values.tobytes()
 
+    def test_native_code_goes_on_after_a_rate_that_is_infinite(self) -> None:
+        """Infinity times the zeros between the ends of rows is not finite either."""
+        data, rows = random_data(), np.arange(24)
+        engine, expected = compiled(), compiled()
+        with pytest.raises(NumericalError, match="step 3: "):
+            engine.run_epoch(data, rows, 6, np.array([0.01, 0.01, 1e39, 0.01]))
+        expected.run_epoch(data, rows[:12], 6, np.full(2, 0.01))
+        for each in (engine, expected):
+            each.optimizer.reset()
+            for _ in range(4):
+                each.run_epoch(data, rows, 6, np.full(4, 0.01))
+            assert each.notes == []
+        assert engine.network.flat.values.tobytes() == expected.network.flat.values.tobytes()
+
     def test_the_last_update_of_an_epoch(self) -> None:
         engine = compiled()
         rates = np.array([0.01, 0.01, 0.01, 3e38])

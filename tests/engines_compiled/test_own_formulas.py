@@ -397,9 +397,27 @@ class Raised(tg.Optimizer):
         return parameters - of_step * 0.01**learning_rate * 0.1 * gradient, {}
 
 
-@pytest.mark.parametrize("optimizer", [Scaled, Raised])
+@dataclass(frozen=True, eq=False)
+class Exchanged(tg.Optimizer):
+    """New states that are the old parameters, and each other's old ones."""
+
+    learning_rate: float | tg.schedules.Schedule = 0.1
+
+    def init(self, parameters: Any) -> dict[str, Any]:
+        zeros = np.zeros_like(parameters)
+        return {"before": parameters, "one": zeros, "two": zeros + 1.0}
+
+    def update(
+        self, parameters: Any, gradient: Any, state: Any, learning_rate: float, step: int
+    ) -> tuple[Any, dict[str, Any]]:
+        momentum = 0.5 * (parameters - state["before"])
+        new = parameters - learning_rate * (gradient + 0.1 * state["one"]) + momentum
+        return new, {"before": parameters, "one": state["two"], "two": state["one"]}
+
+
+@pytest.mark.parametrize("optimizer", [Scaled, Raised, Exchanged])
 @pytest.mark.parametrize("kind", [PlannedEngine, CompiledEngine])
-def test_functions_of_numbers(kind: Callable[..., Engine], optimizer: Any) -> None:
+def test_optimizers_of_ones_own(kind: Callable[..., Engine], optimizer: Any) -> None:
     case = Case(optimizer=optimizer)
     data = data_for(case, 20, "float64")
     found = train(case, kind, data, 7)

@@ -388,9 +388,12 @@ def trace_update(optimizer: Optimizer, flat: UpdateArrays, rate: float) -> Graph
         target: Any = values
         if flat.new_values is not None:
             target = recorder.state("new parameters", flat.new_values)
-        recorder.assign(target, new_values)
-        for name, tracer in before.items():
-            recorder.assign(tracer, new_state[name])
+        targets = [target, *before.values()]
+        results = [new_values, *[new_state[name] for name in before]]
+        # What each is before the first is assigned: a new state may be the old parameters.
+        found = [Tracer(recorder, result.node, result.example) for result in results]
+        for each, result in zip(targets, found, strict=True):
+            recorder.assign(each, result)
         return recorder.finish()
 
     try:

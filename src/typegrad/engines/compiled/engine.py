@@ -187,7 +187,9 @@ class CompiledEngine(PlannedEngine):
         outcome = code.run(steps, losses, self.threads, should_stop=self.settings.should_stop)
         failed = outcome.failed
         while outcome.spoiled:
-            # The steps before that one are taken anew, from where they began.
+            # The steps before that one are taken anew, from where they began; between the ends of
+            # rows it may have left what is not finite.
+            vectors.clear()
             vectors.spread(flat.values, state)
             if not outcome.taken:
                 break

@@ -172,6 +172,11 @@ class FlatVectors:
         for name, vector in self.state.items():
             self.layout.spread(state[name], vector)
 
+    def clear(self) -> None:
+        """Set all that steps change to zero, between the ends of rows too."""
+        for vector in (self.values, *self.state.values()):
+            vector.fill(0.0)
+
     def collect(self, values: Vector, state: Mapping[str, Vector]) -> None:
         """Give the vectors back."""
         self.layout.collect(self.values, values)
