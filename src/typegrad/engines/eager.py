@@ -42,7 +42,7 @@ class EagerEngine(Engine):
         self.settings = settings
         # Found once, since that means looking through all layers.
         self._buffers = tuple(network.buffers.values())
-        self._spare_values = aligned_copy(network.flat.values)
+        self._new_values = aligned_copy(network.flat.values)
         self._full_loss: _FullLoss | None = None
 
     def run_epoch(
@@ -134,15 +134,21 @@ class EagerEngine(Engine):
         )
 
     def _update(self, optimizer: Optimizer, rate: float, buffers: list[AnyArray]) -> None:
-        """Take the optimizer's step; should a weight not be finite then, put all back."""
-        flat = self.network.flat
-        before = self._spare_values
-        np.copyto(before, flat.values)
-        optimizer.step(flat.values, flat.grads, rate, decay_mask=flat.decay_mask)
-        if not all_finite(flat.values):
-            np.copyto(flat.values, before)
+        """Take the optimizer's step; should a weight not be finite then, leave all as it was."""
+        self._compute_new_values(optimizer, rate)
+        if not all_finite(self._new_values):
             self._restore_buffers(buffers)
-            raise update_error(optimizer, rate)
+            raise NumericalError(
+                f"step {optimizer.steps}: the update of {type(optimizer).__name__} with learning "
+                f"rate {rate:.3g} makes weights NaN or infinite. Lower the learning rate"
+            )
+        np.copyto(self.network.flat.values, self._new_values)
+
+    def _compute_new_values(self, optimizer: Optimizer, rate: float) -> None:
+        """Take the optimizer's step, beside the parameters."""
+        flat = self.network.flat
+        np.copyto(self._new_values, flat.values)
+        optimizer.step(self._new_values, flat.grads, rate, decay_mask=flat.decay_mask)
 
     def _first_nonfinite_gradient(self) -> str:
         broken = [
@@ -185,14 +191,6 @@ class EagerEngine(Engine):
     def mode(self, step: int, start: int) -> Mode:
         """Mode of the pass that begins at row `start` of a step."""
         return Mode(True, self.settings.mask_seed, step, first_row=start)
-
-
-def update_error(optimizer: Optimizer, rate: float) -> NumericalError:
-    """Return what is raised when a step, counted already, makes numbers that are not finite."""
-    return NumericalError(
-        f"step {optimizer.steps}: the update of {type(optimizer).__name__} with learning "
-        f"rate {rate:.3g} makes weights NaN or infinite. Lower the learning rate"
-    )
 
 
 class _FullLoss:

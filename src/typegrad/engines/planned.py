@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from typegrad.engines.base import StepSettings, TrainingData, all_finite
-from typegrad.engines.eager import EagerEngine, update_error
+from typegrad.engines.base import StepSettings, TrainingData
+from typegrad.engines.eager import EagerEngine
 from typegrad.engines.planned_calls import plan
 from typegrad.engines.planned_memory import Arena
 from typegrad.engines.planned_options import Options
@@ -22,7 +22,7 @@ from typegrad.operations.observing import is_observed
 from typegrad.optimizers import FullBatchOptimizer, Optimizer
 from typegrad.tracing import Graph, TraceError
 from typegrad.tracing.primitives import GuardFailed, Opaque
-from typegrad.types import AnyArray, IntArray, Vector
+from typegrad.types import IntArray, Vector
 
 if TYPE_CHECKING:
     from typegrad.network import NeuralNetwork
@@ -177,18 +177,14 @@ class PlannedEngine(EagerEngine):
             self.network.zero_grad()
         return self.accumulate_batch(data, rows, total, start, step)
 
-    def _update(self, optimizer: Optimizer, rate: float, buffers: list[AnyArray]) -> None:
+    def _compute_new_values(self, optimizer: Optimizer, rate: float) -> None:
         update = self._update_for(optimizer, rate)
         if update is None or not rate >= 0:
-            super()._update(optimizer, rate, buffers)
+            super()._compute_new_values(optimizer, rate)
             return
         update.scalars.set({"learning_rate": rate, "step": optimizer.steps + 1})
         update.run()
         optimizer.count_step()
-        if not all_finite(self._spare_values):
-            self._restore_buffers(buffers)
-            raise update_error(optimizer, rate)
-        np.copyto(self.network.flat.values, self._spare_values)
 
     def _update_for(self, optimizer: Optimizer, rate: float) -> Plan | None:
         found = self._update_plan
@@ -203,9 +199,8 @@ class PlannedEngine(EagerEngine):
 
     def _plan_update(self, optimizer: Optimizer, rate: float) -> Plan | None:
         flat = self.network.flat
-        # Written beside the parameters, which are then still there if new ones are not finite.
         arrays = UpdateArrays(
-            flat.values, flat.grads, flat.decay_mask, optimizer.state, self._spare_values
+            flat.values, flat.grads, flat.decay_mask, optimizer.state, self._new_values
         )
         try:
             return plan(trace_update(optimizer, arrays, rate), self._arena)

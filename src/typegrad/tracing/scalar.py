@@ -261,8 +261,7 @@ def _combine(symbol: Callable[[Any, Any], Any], left: Any, right: Any) -> Any:
 def _power(base: Any, exponent: Any) -> Any:
     """Return ``base ** exponent``; of an array by exp2, within 2^-53 of what it should be.
 
-    NumPy's power takes two and a half times as long, and fifty times where it underflows, as
-    Adam's powers do after 5000 steps.
+    NumPy's power takes two and a half times as long, and fifty times where it underflows.
     """
     if isinstance(exponent, np.ndarray) and isinstance(base, float) and 0.0 < base < 1.0:
         return np.exp2(exponent * math.log2(base))

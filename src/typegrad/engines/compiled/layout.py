@@ -229,7 +229,7 @@ class TileMemory:
             return free.pop()
         offset = self.used
         size = self.rows * stride * self.itemsize
-        self.used += -(-size // ALIGNMENT) * ALIGNMENT + APART
+        self.used += padded(size, ALIGNMENT) + APART
         return offset
 
     def give_back(self, stride: int, offset: int) -> None:

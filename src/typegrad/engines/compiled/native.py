@@ -171,6 +171,9 @@ class NativeStep:
         chains = [SCALE_CHAIN, *schedule.chains(), *(each.chain for each in updates or ())]
         for chain, address in library.chains(chains).items():
             self._addresses[chain] = address
+        self._one_row_addresses: dict[Kernel, int] = self._addresses | {
+            name: self._addresses[other] for name, other in OF_ONE_ROW.items()
+        }
         self._programs: tuple[Array, Array, Vector | None, Programs] | None = None
         self._shares: dict[tuple[int, bool], list[list[IntArray]]] = {}
 
@@ -217,7 +220,7 @@ class NativeStep:
             for name in self.lowered.sources
             if (array := arrays[name]) is not None
         }
-        gathering = self._gathering(self._places, sources)
+        gathering = self._gathering(self._places, sources, self._addresses)
         phases = []
         for phase in range(self.lowered.schedule.phases + 1):
             before = gathering if phase == 0 else []
@@ -253,12 +256,14 @@ class NativeStep:
         key = (threads, rows == 1)
         if key not in self._shares:  # They are the same for all data.
             self._shares[key] = self._encode_shares(*key)
-        gathering = self._gathering(places, programs.sources, max(rows, FETCHED_AHEAD))
         tile = self._one_tile(has_one_row=rows == 1, keeps_gradient=False)
-        shares = [tile.for_rows(gathering, thread * own_rows) for thread in range(threads)]
-        if rows == 1:
-            shares = [self._for_one_row(share) for share in shares]
-        return TilePrograms(own_rows, [encode(share) for share in shares], self._shares[key])
+        ahead = max(rows, FETCHED_AHEAD)
+        gathering = self._gathering(places, programs.sources, tile.addresses, ahead)
+        return TilePrograms(
+            own_rows,
+            [encode(tile.for_rows(gathering, thread * own_rows)) for thread in range(threads)],
+            self._shares[key],
+        )
 
     def _encode_shares(self, threads: int, has_one_row: bool) -> list[list[IntArray]]:
         """Return each thread's programs for parameters, of all steps and of the last."""
@@ -269,20 +274,7 @@ class NativeStep:
             self._one_tile(has_one_row=has_one_row, keeps_gradient=is_last)
             for is_last in (False, True)
         ]
-        programs = [tile.for_parameters(blocks) for tile in tiles]
-        if has_one_row:
-            programs = [[self._for_one_row(share) for share in shares] for shares in programs]
-        return [[encode(share) for share in shares] for shares in programs]
-
-    def _for_one_row(self, instructions: Iterable[Instruction]) -> list[Instruction]:
-        """Call what is written for one row."""
-        functions = {
-            self._addresses[name]: self._addresses[other] for name, other in OF_ONE_ROW.items()
-        }
-        return [
-            replace(each, function=functions.get(each.function, each.function))
-            for each in instructions
-        ]
+        return [[encode(share) for share in tile.for_parameters(blocks)] for tile in tiles]
 
     def _one_tile(self, *, has_one_row: bool, keeps_gradient: bool) -> OneTile:
         assert self._updates is not None
@@ -290,35 +282,33 @@ class NativeStep:
             self._one_tile_places,
             self._layout.padded,
             *self._updates,
-            self._addresses,
+            self._one_row_addresses if has_one_row else self._addresses,
             self._layout.dtype.itemsize,
             has_one_row,
             keeps_gradient,
         )
 
     def _gathering(
-        self, places: Layout, sources: Mapping[str, Any], ahead: int = -1
+        self,
+        places: Layout,
+        sources: Mapping[str, Any],
+        addresses: Mapping[Kernel, int],
+        ahead: int = -1,
     ) -> list[Instruction]:
         """Return what fills a tile with its rows of the data, and fetches those so far ahead."""
         gathering, fetching = [], []
         for name, place in self.lowered.sources.items():
             target = places.operand(place)
             rows = sources[name]
-            gathering.append(self._read("gather", rows, target))
+            gathering.append(_read(addresses["gather"], rows, target))
             if rows.nbytes > CACHED_BYTES:
-                fetching.append(replace(self._read("prefetch", rows), numbers=(ahead,)))
+                fetching.append(replace(_read(addresses["prefetch"], rows), numbers=(ahead,)))
             if name == "weights":
                 share = Operand(WORKSPACE, SHARE)
-                function = self._addresses[SCALE_CHAIN]
+                function = addresses[SCALE_CHAIN]
                 gathering.append(Instruction(function, TILE_SPAN, 1, (target, target, share)))
         # Last, since what is gathered would have to wait for what is fetched before it.
         return gathering + fetching
-
-    def _read(self, kernel: str, rows: Any, *targets: Operand) -> Instruction:
-        """Call a kernel that reads the data's rows of a tile."""
-        width = rows.shape[1]
-        data = Operand(ABSOLUTE, rows.ctypes.data, width)
-        return Instruction(self._addresses[kernel], TILE_ROWS, width, (*targets, data))
 
     def _transposes(self) -> list[Instruction]:
         return [
@@ -339,6 +329,13 @@ class NativeStep:
                 gradient_of(part, self._layout.dtype.itemsize),
             )
         ]
+
+
+def _read(function: int, rows: Any, *targets: Operand) -> Instruction:
+    """Call a kernel that reads the data's rows of a tile."""
+    width = rows.shape[1]
+    data = Operand(ABSOLUTE, rows.ctypes.data, width)
+    return Instruction(function, TILE_ROWS, width, (*targets, data))
 
 
 def update_program(update: LoweredUpdate, library: Library) -> IntArray:

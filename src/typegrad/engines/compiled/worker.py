@@ -158,6 +158,7 @@ class Worker(Code):
             rows = (self.field("total_rows") - begin).min(self.field("rows_per_step"))
             is_whole = rows.equals(self.field("rows_per_step"))
             chunks = self.field("chunks").choose(is_whole, self.field("last_chunks"))
+            # A tile is one chunk: said here too, where that is known while the code is written.
             chunks = self.integer(1).choose(in_tile, chunks)
             self.write(frame, rows, BATCH_ROWS)
             self.write(frame, step, STEP)
