@@ -166,9 +166,7 @@ def work(job: Job) -> None:
 def run(name: str, job: Job) -> Result:
     """Do a job in a fresh process, watching its memory."""
     command = [sys.executable, __file__, "--job", json.dumps(asdict(job))]
-    # Its own allocator reserves far more than it uses, which would count as allocated.
-    environment = os.environ | {"ARROW_DEFAULT_MEMORY_POOL": "system"}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         allocated, resident = watch(process)
         printed = process.communicate()[0]
     if process.returncode != 0:

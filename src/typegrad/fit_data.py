@@ -211,9 +211,9 @@ def _seen_by_scalers(network: NeuralNetwork, sample: Rows, parts: Iterable[Rows]
     for rows in parts:
         with np.errstate(all="ignore"):  # the conversion reports an overflow
             if inputs is not None:
-                inputs.add(rows.inputs.astype(np.float64, copy=False))
+                inputs.add(rows.inputs)
             if targets is not None:
-                targets.add(rows.targets.astype(np.float64, copy=False))
+                targets.add(rows.targets)
         yield rows
     for fit in (inputs, targets):
         if fit is not None:

@@ -135,9 +135,9 @@ class CountingDataset(tg.ParquetDataset):
 
     reads = 0
 
-    def _read(self, group: int) -> Any:
+    def _read(self, group: int, memory: Any) -> Any:
         self.reads += 1
-        return super()._read(group)
+        return super()._read(group, memory)
 
 
 def test_blocks_are_read_once_an_epoch(
@@ -168,7 +168,9 @@ def test_memory_is_bounded_by_the_cache(file: Path) -> None:
     for start in range(0, ROWS, 100):
         data.take(np.arange(start, start + 100))
         assert sum(rows.nbytes for rows in data._kept.values()) <= 25_000
-    assert data._kept_bytes == sum(rows.nbytes for rows in data._kept.values())
+    kept = data._kept.values()
+    assert data._kept_bytes == sum(rows.nbytes for rows in kept)
+    assert data._kept_bytes == sum(rows.base.nbytes for rows in kept if rows.base is not None)
 
 
 def test_gaps_are_named(tmp_path: Path) -> None:
@@ -227,7 +229,15 @@ def test_files_that_change(file: Path) -> None:
     write(file, make_values()[:500])
     with pytest.raises(tg.DataError, match="was changed after it was opened"):
         data.take(np.array([0]))
-    file.write_bytes(b"nothing of the kind")
+    file.unlink()
+    with pytest.raises(tg.DataError, match="is missing"):
+        data.take(np.array([0]))
+
+
+def test_files_that_are_damaged_inside(file: Path) -> None:
+    content = file.read_bytes()
+    file.write_bytes(b"x" * (len(content) // 2) + content[len(content) // 2 :])
+    data = tg.ParquetDataset(file, target="y")
     with pytest.raises(tg.DataError, match="or damaged"):
         data.take(np.array([0]))
 

@@ -7,6 +7,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -16,12 +17,35 @@ from typegrad.data.dataset import DatasetRows
 from typegrad.data.table import unknown_column
 from typegrad.errors import DataError, import_extra
 from typegrad.options import check_count
-from typegrad.types import IntArray, Matrix
+from typegrad.types import IntArray, Matrix, Vector
 
 _Paths: TypeAlias = str | os.PathLike[str]
 
 _Group: TypeAlias = Matrix
 """Rows of a row group: the inputs' columns, then the targets', then the weights'."""
+
+
+@dataclass(frozen=True)
+class _File:
+    """A file as it was when it was opened.
+
+    What it says of its row groups is kept: to parse it anew for each would take a time that grows
+    with the number of them.
+    """
+
+    path: Path
+    version: tuple[int, int]
+    metadata: Any
+
+    @property
+    def schema(self) -> Any:
+        """The columns' names and types."""
+        return self.metadata.schema.to_arrow_schema()
+
+    @property
+    def column_names(self) -> list[str]:
+        """In the file's order."""
+        return [str(name) for name in self.schema.names]
 
 
 class ParquetDataset:
@@ -71,25 +95,24 @@ class ParquetDataset:
     ) -> None:
         self._parquet = import_extra("pyarrow.parquet", "parquet", "ParquetDataset")
         self._cache_bytes = check_count("cache_bytes", cache_bytes, at_least=0)
-        self._files = list(_found(paths))
+        self._files = [self._opened(path) for path in _found(paths)]
         self.target: tuple[str, ...] = _names("target", target)
         self._weighted = sample_weight is not None
         not_inputs = (*self.target, *([] if sample_weight is None else [sample_weight]))
-        metadata = [self._metadata(file) for file in self._files]
         if inputs is None:
-            present = [str(name) for name in metadata[0].schema.to_arrow_schema().names]
+            present = self._files[0].column_names
             inputs = [name for name in present if name not in not_inputs]
         self.inputs: tuple[str, ...] = _names("inputs", inputs)
         self._columns = (*self.inputs, *not_inputs)
-        self._dtype = self._common_dtype(metadata)
-        groups = [(file, group) for file, each in enumerate(metadata)
-                  for group in range(each.num_row_groups)]  # fmt: skip
-        lengths = [metadata[file].row_group(group).num_rows for file, group in groups]
+        self._dtype = self._common_dtype()
+        groups = [(file, group) for file in self._files
+                  for group in range(file.metadata.num_row_groups)]  # fmt: skip
+        lengths = [file.metadata.row_group(group).num_rows for file, group in groups]
         self._places = [place for place, rows in zip(groups, lengths, strict=True) if rows]
         self._lengths: tuple[int, ...] = tuple(rows for rows in lengths if rows)
         self._stops: IntArray = np.cumsum(self._lengths, dtype=np.int64)
         if not self._lengths:
-            raise DataError(f"ParquetDataset: {self._files[0]} has columns but no rows")
+            raise DataError(f"ParquetDataset: {self._files[0].path} has columns but no rows")
         self._kept: OrderedDict[int, _Group] = OrderedDict()
         self._kept_bytes = 0
         self._lock = threading.Lock()
@@ -158,42 +181,47 @@ class ParquetDataset:
             self._kept.move_to_end(group)
             return self._kept[group]
         # Room is made beforehand, so that the cache and the new one are never too much together.
-        size = self._lengths[group] * len(self._columns) * self._dtype.itemsize
-        while self._kept and self._kept_bytes + size > self._cache_bytes:
-            self._kept_bytes -= self._kept.popitem(last=False)[1].nbytes
-        rows = self._read(group)
+        size = self._lengths[group] * len(self._columns)
+        memory: Vector = np.empty(0, self._dtype)
+        while self._kept and self._kept_bytes + size * self._dtype.itemsize > self._cache_bytes:
+            memory = self._kept.popitem(last=False)[1].reshape(-1)
+            self._kept_bytes -= memory.nbytes
+        # Memory that came and went with each group would leave gaps that nobody else fits in.
+        if memory.size != size:
+            memory = np.empty(size, self._dtype)
+        rows = self._read(group, memory)
         self._kept[group] = rows
-        self._kept_bytes += size
+        self._kept_bytes += rows.nbytes
         return rows
 
-    def _read(self, group: int) -> _Group:
-        number, inside = self._places[group]
-        file = self._files[number]
-        with _errors_of(file), self._parquet.ParquetFile(file) as opened:
-            table = opened.read_row_group(inside, columns=list(dict.fromkeys(self._columns)))
-        if len(table) != self._lengths[group]:
-            raise DataError(f"ParquetDataset: {file} was changed after it was opened")
-        rows: _Group = np.empty((len(table), len(self._columns)), self._dtype)
+    def _read(self, group: int, memory: Vector) -> _Group:
+        file, inside = self._places[group]
+        with _errors_of(file.path):
+            if _version(file.path) != file.version:
+                raise DataError(f"ParquetDataset: {file.path} was changed after it was opened")
+            with self._parquet.ParquetFile(file.path, metadata=file.metadata) as opened:
+                table = opened.read_row_group(inside, columns=list(dict.fromkeys(self._columns)))
+        rows: _Group = memory.reshape(len(table), len(self._columns))
         for place, name in enumerate(self._columns):
             column = table.column(name)
             kind = "float32" if self._dtype == np.float32 else "float64"
             rows[:, place] = column.cast(kind, safe=False).to_numpy()
         return rows
 
-    def _metadata(self, file: Path) -> Any:
-        with _errors_of(file):
-            return self._parquet.read_metadata(file)
+    def _opened(self, path: Path) -> _File:
+        with _errors_of(path):
+            return _File(path, _version(path), self._parquet.read_metadata(path))
 
-    def _common_dtype(self, metadata: list[Any]) -> np.dtype[np.floating[Any]]:
+    def _common_dtype(self) -> np.dtype[np.floating[Any]]:
         pyarrow = import_extra("pyarrow", "parquet", "ParquetDataset")
         wide = False
-        for file, each in zip(self._files, metadata, strict=True):
-            schema = each.schema.to_arrow_schema()
-            names = [str(name) for name in schema.names]
+        for file in self._files:
+            names, path, schema = file.column_names, file.path, file.schema
             for name in self._columns:
                 if name not in names:
-                    raise DataError(f"ParquetDataset: {file}: {unknown_column(name, names)}")
-                wide |= _is_wide(pyarrow.types, schema.field(name).type, f"{file}: column {name!r}")
+                    raise DataError(f"ParquetDataset: {path}: {unknown_column(name, names)}")
+                kind = schema.field(name).type
+                wide |= _is_wide(pyarrow.types, kind, f"{path}: column {name!r}")
         return np.dtype(np.float64 if wide else np.float32)
 
 
@@ -225,6 +253,12 @@ def _found(paths: _Paths | Sequence[_Paths]) -> Iterator[Path]:
         if not inside:
             raise DataError(f"ParquetDataset: the folder {path} has no *.parquet")
         yield from inside
+
+
+def _version(path: Path) -> tuple[int, int]:
+    """Return what changes when a file is written anew."""
+    status = path.stat()
+    return status.st_mtime_ns, status.st_size
 
 
 def _names(what: str, given: str | Sequence[str]) -> tuple[str, ...]:

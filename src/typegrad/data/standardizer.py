@@ -120,13 +120,14 @@ class Standardizer:
         ShapeError
             If there is no such column as one of those to standardise.
         """
-        chosen = np.arange(shape[1]) if self._columns is None else self._columns
-        if chosen.size and chosen.max() >= shape[1]:
+        columns = self._columns
+        if columns is not None and columns.size and columns.max() >= shape[1]:
             raise ShapeError(
-                f"Standardizer.fit got x of shape {shape}, but column {chosen.max()} is to "
-                f"be standardised; x needs at least {chosen.max() + 1} columns"
+                f"Standardizer.fit got x of shape {shape}, but column {columns.max()} is to "
+                f"be standardised; x needs at least {columns.max() + 1} columns"
             )
-        return StandardizerFit(self, shape[1], chosen)
+        # All by a slice, which copies nothing.
+        return StandardizerFit(self, shape[1], slice(None) if columns is None else columns)
 
     def transform(self, x: Array) -> Array:
         """Standardise rows: (x - mean) / scale.
@@ -152,7 +153,9 @@ class Standardizer:
         """
         mean, scale = self._moments()
         _check_width("transform", x, mean.size)
-        return ((x - mean) / scale).astype(x.dtype)
+        standardized = x - mean
+        standardized /= scale
+        return standardized.astype(x.dtype, copy=False)
 
     def inverse_transform(self, z: Array) -> Array:
         """Undo `transform`: z * scale + mean.
@@ -161,7 +164,9 @@ class Standardizer:
         """
         mean, scale = self._moments()
         _check_width("inverse_transform", z, mean.size)
-        return (z * scale + mean).astype(z.dtype)
+        own = z * scale
+        own += mean
+        return own.astype(z.dtype, copy=False)
 
     def state(self) -> dict[str, AnyArray]:
         """Return what `from_state` needs, to save it: arrays by name.
@@ -223,7 +228,7 @@ class StandardizerFit:
     gives for all rows together, bit for bit.
     """
 
-    def __init__(self, standardizer: Standardizer, width: int, chosen: IntArray) -> None:
+    def __init__(self, standardizer: Standardizer, width: int, chosen: IntArray | slice) -> None:
         self._standardizer = standardizer
         self._width = width
         self._chosen = chosen
