@@ -34,32 +34,25 @@ _Q2 = (
     3.43936767414372164e3, 1.23033935480374942e3,
 )  # fmt: skip
 
-# In float32 one formula does for all x: erf(x) = x P(x^2) / Q(x^2), with a least largest
-# relative error of 1.6e-9 up to where erf rounds to 1. Found by iteratively reweighted least
-# squares in Chebyshev polynomials of x^2.
-# What it gives at the end is a little over 1, and beyond it grows with x: it is cut there.
-_SINGLE_END = 3.9075
-_P = (
-    -1.219229977e-08, 4.497894205e-06, 3.725541896e-04, 3.819810040e-03,
-    5.412824348e-02, 1.849627900e-01, 1.128379169e+00,
-)  # fmt: skip
-_Q = (
-    6.135767628e-05, 1.292115206e-03, 1.537736903e-02, 1.137202853e-01,
-    4.972524014e-01, 1.000000000e+00,
-)  # fmt: skip
+# In float32 one formula does for all x: erf(x) = tanh(x P(x^2) / Q(x^2)), with a least largest
+# relative error of 3.3e-9 where erf is not yet 1. Found by iteratively reweighted least squares in
+# Chebyshev polynomials of x^2, up to 4.1. Beyond that it is cut where NumPy's tanh gives 1. It
+# takes two thirds of the time of a quotient that is erf itself, which needs twice the terms.
+_SINGLE_END = 4.4
+_P = (6.703968803, 131.2508543, 861.1457484, 3472.749500)
+_Q = (1.0, 72.90910751, 482.8594390, 3077.644102)
 
-
-# The same formula for Phi(x) = 1/2 + erf(x / sqrt(2)) / 2, with the factors put into its numbers.
+# The same formula for Phi(x) = 1/2 + erf(x / sqrt(2)) / 2, with the factor put into its numbers:
+# of P(x^2 / 2) / sqrt(2) / Q(x^2 / 2), both times 8.
 _CDF_END = math.sqrt(2.0) * _SINGLE_END
-_CDF_P = tuple(
-    coefficient * math.sqrt(0.125) * 0.5**power for power, coefficient in enumerate(_P[::-1])
-)[::-1]
-_CDF_Q = tuple(coefficient * 0.5**power for power, coefficient in enumerate(_Q[::-1]))[::-1]
+_CDF_P = tuple(coefficient * math.sqrt(0.5) * 2.0**power for power, coefficient in enumerate(_P))
+_CDF_Q = tuple(coefficient * 2.0**power for power, coefficient in enumerate(_Q))
 
 
 def _polynomial(coefficients: tuple[float, ...], x: Array) -> Array:
     """Horner's rule, highest power first."""
-    value = coefficients[0] * x + coefficients[1]
+    first = coefficients[0]
+    value = (x if first == 1.0 else first * x) + coefficients[1]
     for coefficient in coefficients[2:]:
         value = value * x + coefficient
     return value
@@ -69,15 +62,14 @@ class Erf(ElementwiseOperation):
     """Error function, element-wise: y = 2/sqrt(pi) times the integral of exp(-t^2) from 0 to x.
 
     dL/dx = dL/dy * 2/sqrt(pi) * exp(-x^2). Accurate to a few units in the last place
-    (float64: W. J. Cody, 1969; float32: at most 8, about 1 as a rule).
+    (float64: W. J. Cody, 1969; float32: at most 4).
     """
 
     def output(self, x: Array) -> Array:
         if x.dtype == np.float32:
             near = np.clip(x, -_SINGLE_END, _SINGLE_END)
             square = near * near
-            value = x * _polynomial(_P, square) / _polynomial(_Q, square)
-            return np.clip(value, -1.0, 1.0)
+            return np.tanh(near * _polynomial(_P, square) / _polynomial(_Q, square))
         # Beyond 6 the result is 1 to the last bit of float64.
         size = np.clip(np.abs(x), 0.0, 6.0)
         square = size * size
@@ -107,8 +99,8 @@ class NormalCDF(ElementwiseOperation):
             # As Erf does, in fewer steps.
             near = np.clip(x, -_CDF_END, _CDF_END)
             square = near * near
-            value = x * _polynomial(_CDF_P, square) / _polynomial(_CDF_Q, square) + 0.5
-            return np.clip(value, 0.0, 1.0)
+            erf_of_part = np.tanh(near * _polynomial(_CDF_P, square) / _polynomial(_CDF_Q, square))
+            return 0.5 * erf_of_part + 0.5
         return 0.5 * (1.0 + erf(x * math.sqrt(0.5)))
 
     def input_grad(self, output_grad: Array, x: Array, y: Array) -> Array:
