@@ -14,7 +14,7 @@ from typegrad.engines.planned_calls import plan
 from typegrad.engines.planned_memory import Arena
 from typegrad.tracing import NotTraceable, Recorder, Scalar, TraceError, evaluate, simplify
 from typegrad.tracing.primitives import GuardFailed
-from typegrad.tracing.scalar import of_scalars
+from typegrad.tracing.scalar import DEEPEST, of_scalars
 
 X = np.arange(6.0).reshape(2, 3)
 
@@ -217,6 +217,16 @@ def test_scalars() -> None:
 def test_scalars_have_no_value_yet(use: Callable[[Any], Any]) -> None:
     with pytest.raises(TraceError, match="rate"):
         use(Scalar.named("rate", 0.5))
+
+
+def test_scalars_do_not_follow_on_each_other_for_ever() -> None:
+    rate: Any = Scalar.named("rate", 0.5)
+    for _ in range(DEEPEST):
+        rate = rate * 0.5
+    assert rate.evaluate({"rate": 1.0}) == 0.5**DEEPEST
+    assert isinstance(hash(rate.key), int)
+    with pytest.raises(TraceError, match="more than 100 operations on a number, one by one"):
+        rate * 0.5
 
 
 def test_guards() -> None:

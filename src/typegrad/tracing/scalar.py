@@ -27,6 +27,11 @@ _SYMBOLS = {
 }
 
 
+DEEPEST = 100
+"""Operations that may follow on each other, as each is a call within another where formulas are
+written; a loop in somebody's update may have any number."""
+
+
 class Scalar:
     """A number computed by Python's operators from named numbers.
 
@@ -40,6 +45,11 @@ class Scalar:
         Its value at the time of tracing.
     function, arguments
         Which function of numbers and other Scalars it is; None for a named number.
+
+    Raises
+    ------
+    TraceError
+        If more than `DEEPEST` operations follow on each other.
     """
 
     def __init__(
@@ -53,6 +63,10 @@ class Scalar:
         self.example = example
         self.function = function
         self.arguments: tuple[Any, ...] = tuple(arguments)
+        parts = (part.depth for part in self.arguments if isinstance(part, Scalar))
+        self.depth: int = 1 + max(parts, default=-1)
+        if self.depth > DEEPEST:
+            raise TraceError(f"it takes more than {DEEPEST} operations on a number, one by one")
 
     @property
     def key(self) -> Hashable:
