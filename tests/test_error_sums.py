@@ -26,26 +26,26 @@ def compare(prediction: Array, target: Array, weights: Vector | None, cuts: list
             assert FROM_SUMS[metric](sums) == whole, name
 
 
-def make(rows: int, columns: int | None, seed: int) -> tuple[Array, Array]:
+def make(rows: int, outputs: tuple[int, ...], seed: int) -> tuple[Array, Array]:
     generator = np.random.default_rng(seed)
-    shape = (rows,) if columns is None else (rows, columns)
+    shape = (rows, *outputs)
     target = generator.normal(1000.0, 2.0, shape)
     return target + generator.normal(size=shape), target
 
 
 @pytest.mark.parametrize("cuts", [[], [1], [50], [10, 11, 60, 99]])
-@pytest.mark.parametrize("columns", [None, 1, 3])
+@pytest.mark.parametrize("outputs", [(), (1,), (3,), (2, 3), (1, 2, 3)])
 @pytest.mark.parametrize("weighted", [False, True])
 def test_parts_give_what_the_whole_gives(
-    cuts: list[int], columns: int | None, weighted: bool
+    cuts: list[int], outputs: tuple[int, ...], weighted: bool
 ) -> None:
-    prediction, target = make(100, columns, seed=len(cuts))
+    prediction, target = make(100, outputs, seed=len(cuts))
     weights = np.random.default_rng(9).uniform(size=100) if weighted else None
     compare(prediction, target, weights, cuts)
 
 
 def test_parts_of_weight_zero_count_for_nothing() -> None:
-    prediction, target = make(100, 2, seed=0)
+    prediction, target = make(100, (2,), seed=0)
     weights = np.ones(100, np.float32)
     weights[20:50] = 0.0
     weights[60] = 0.0
@@ -66,6 +66,6 @@ def test_parts_that_are_constant_in_themselves() -> None:
 
 
 def test_numbers_that_stay_float32() -> None:
-    prediction, target = make(60, 1, seed=1)
+    prediction, target = make(60, (1,), seed=1)
     arrays: list[Any] = [prediction.astype(np.float32), target.astype(np.float32)]
     compare(arrays[0], arrays[1], None, [25])

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from typing_extensions import TypeVar
 
 from typegrad.data.moments import ROWS_AT_A_TIME
-from typegrad.data.standardizer import Standardizer
+from typegrad.data.standardizer import Standardizer, refuse_masked
 from typegrad.dimensions import First, In_co, Last, Out_co
 from typegrad.errors import DTypeError, ShapeError, StateError
 from typegrad.layers import INFERENCE, Buffer, Chain, Layer, LayerLike, Mode, named_parts
@@ -420,7 +420,10 @@ def as_real_array(x: npt.ArrayLike, name: str) -> AnyArray:
     ------
     DTypeError
         If it holds text, objects or complex numbers.
+    DataError
+        If some of its elements are masked.
     """
+    refuse_masked(name, x)
     try:
         data = np.asarray(x)
     except ValueError:

@@ -142,6 +142,12 @@ def test_bad_columns(columns: list[int]) -> None:
             "such as np.asarray(x, dtype=np.float64)",
         ),
         (
+            np.ma.masked_invalid(np.array([[1.0, 2.0], [3.0, np.nan]])),
+            DataError,
+            "Standardizer.fit: x has masked elements; fill them, or drop their rows, and give a "
+            "plain array",
+        ),
+        (
             [[1.0]],
             DTypeError,
             "Standardizer.fit got a list; it expects a floating-point array, "

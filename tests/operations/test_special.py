@@ -24,7 +24,7 @@ def ulps(found: Array, expected: Array) -> float:
 
 def test_erf() -> None:
     found = Erf().forward(X)
-    assert ulps(found, scipy.special.erf(EXACT)) <= 4
+    assert ulps(found, scipy.special.erf(EXACT)) <= 5
     assert np.abs(found).max() == 1.0
 
 

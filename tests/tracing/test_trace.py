@@ -225,8 +225,21 @@ def test_scalars_do_not_follow_on_each_other_for_ever() -> None:
         rate = rate * 0.5
     assert rate.evaluate({"rate": 1.0}) == 0.5**DEEPEST
     assert isinstance(hash(rate.key), int)
-    with pytest.raises(TraceError, match="more than 100 operations on a number, one by one"):
+    with pytest.raises(TraceError, match="more than 100 operations one after the other"):
         rate * 0.5
+
+
+def test_scalars_do_not_double_for_ever() -> None:
+    def root(number: Any, rounds: int) -> Any:
+        found = number
+        for _ in range(rounds):
+            found = 0.5 * (found + number / found)
+        return found
+
+    rate = Scalar.named("rate", 2.0)
+    assert root(rate, 5).evaluate({"rate": 9.0}) == pytest.approx(3.0, rel=1e-6)
+    with pytest.raises(TraceError, match="a formula of more than 1000"):
+        root(rate, 20)
 
 
 def test_guards() -> None:

@@ -118,6 +118,12 @@ DATA = {
         "{}x has dtype complex128; expected real numbers, and for text a TableEncoder that "
         "turns it into numbers",
     ),
+    "masked": (
+        np.ma.masked_greater(X, X.mean()),
+        Y,
+        tg.DataError,
+        "{}x has masked elements; fill them, or drop their rows, and give a plain array",
+    ),
     "ragged": (
         [[1.0, 2.0, 3.0], [1.0, 2.0]],
         [[1.0], [2.0]],

@@ -34,7 +34,7 @@ class _File:
     """
 
     path: Path
-    version: tuple[int, int]
+    version: tuple[int, int, int]
     metadata: Any
 
     @property
@@ -255,10 +255,10 @@ def _found(paths: _Paths | Sequence[_Paths]) -> Iterator[Path]:
         yield from inside
 
 
-def _version(path: Path) -> tuple[int, int]:
-    """Return what changes when a file is written anew."""
+def _version(path: Path) -> tuple[int, int, int]:
+    """Return what changes when a file is written anew, or another takes its place."""
     status = path.stat()
-    return status.st_mtime_ns, status.st_size
+    return status.st_mtime_ns, status.st_size, status.st_ino
 
 
 def _names(what: str, given: str | Sequence[str]) -> tuple[str, ...]:

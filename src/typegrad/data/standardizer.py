@@ -88,8 +88,8 @@ class Standardizer:
         DTypeError
             If x is no floating array.
         DataError
-            If x has no rows, or a NaN or infinite value (its row and column are named,
-            counted from 0).
+            If x has no rows, masked elements, or a NaN or infinite value (its row and column
+            are named, counted from 0).
         """
         _check_floats("fit", x)
         if not x.shape[0]:
@@ -265,6 +265,7 @@ def _check_floats(method: str, x: object) -> None:
             f"Standardizer.{method} got {given}; it expects a floating-point array, "
             "such as np.asarray(x, dtype=np.float64)"
         )
+    refuse_masked(f"Standardizer.{method}: x", x)
     if x.ndim != 2:
         raise ShapeError(
             f"Standardizer.{method} got an array of shape {x.shape}; it expects (rows, columns)"
@@ -277,4 +278,13 @@ def _check_width(method: str, x: Array, width: int) -> None:
         raise ShapeError(
             f"Standardizer.{method} got an array of shape {x.shape}; it was fitted to rows of "
             f"{width} {'column' if width == 1 else 'columns'} and expects (rows, {width})"
+        )
+
+
+def refuse_masked(name: str, x: object) -> None:
+    """Raise DataError if an array masks elements: all else would take what lies beneath."""
+    # Plain arrays have no mask, and do not have to load numpy.ma.
+    if isinstance(x, np.ndarray) and type(x) is not np.ndarray and np.ma.is_masked(x):
+        raise DataError(
+            f"{name} has masked elements; fill them, or drop their rows, and give a plain array"
         )

@@ -27,9 +27,10 @@ _SYMBOLS = {
 }
 
 
-DEEPEST = 100
+DEEPEST, LARGEST = 100, 1000
 """Operations that may follow on each other, as each is a call within another where formulas are
-written; a loop in somebody's update may have any number."""
+written; and all of a formula, as often as it is written with them. A loop in somebody's update may
+have any number, and doubles the formula where it uses a number twice."""
 
 
 class Scalar:
@@ -49,7 +50,7 @@ class Scalar:
     Raises
     ------
     TraceError
-        If more than `DEEPEST` operations follow on each other.
+        If more than `DEEPEST` operations follow on each other, or it has more than `LARGEST`.
     """
 
     def __init__(
@@ -63,10 +64,14 @@ class Scalar:
         self.example = example
         self.function = function
         self.arguments: tuple[Any, ...] = tuple(arguments)
-        parts = (part.depth for part in self.arguments if isinstance(part, Scalar))
-        self.depth: int = 1 + max(parts, default=-1)
-        if self.depth > DEEPEST:
-            raise TraceError(f"it takes more than {DEEPEST} operations on a number, one by one")
+        parts = [part for part in self.arguments if isinstance(part, Scalar)]
+        self.depth: int = 1 + max((part.depth for part in parts), default=-1)
+        self.size: int = 1 + sum(part.size for part in parts)
+        if self.depth > DEEPEST or self.size > LARGEST:
+            raise TraceError(
+                f"it makes a number by more than {DEEPEST} operations one after the other, or by "
+                f"a formula of more than {LARGEST}"
+            )
 
     @property
     def key(self) -> Hashable:
