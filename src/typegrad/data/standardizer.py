@@ -150,6 +150,8 @@ class Standardizer:
             If x has another number of columns than the rows given to `fit`.
         DTypeError
             If x is no floating array.
+        DataError
+            If x has masked elements.
         """
         mean, scale = self._moments()
         _check_width("transform", x, mean.size)
