@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import typegrad as tg
+from typegrad.engines import EngineName
 from typegrad.feeding import HeldSupply
 from typegrad.fit_data import prepare
 from typegrad.types import Array
@@ -138,6 +139,23 @@ def test_without_validation_data_metrics_are_those_of_training() -> None:
     assert list(history.metrics) == ["training_rmse", "training_mae", "training_r2"]
     assert history.metrics["training_rmse"][-1] == trainer.evaluate(x, y)["rmse"]
     assert np.isnan(history.validation_loss).all()
+
+
+@pytest.mark.parametrize("engine", ["eager", "planned", "compiled"])
+@pytest.mark.parametrize("validates", [False, True])
+def test_outputs_of_several_axes(engine: EngineName, validates: bool) -> None:
+    generator = np.random.default_rng(4)
+    codes = generator.integers(0, 10, (40, 2)).astype(np.float32)
+    targets = generator.normal(size=(40, 2, 3)).astype(np.float32)
+    network = tg.NeuralNetwork(tg.Embedding(10, 3), loss=tg.MSELoss(), seed=0)
+    trainer = tg.Trainer(network, tg.Adam(0.01), engine=engine, metrics=("rmse", "mae", "r2"))
+    held_out = (codes[:9], targets[:9]) if validates else None
+    history = trainer.fit(codes, targets, epochs=3, batch_size=16, validation_data=held_out)
+    x, y = held_out or (codes, targets)
+    prediction = network.predict(x)
+    found = list(history.records[-1].metrics.values())
+    expected = [metric(prediction, y, None) for metric in trainer.metrics.values()]
+    assert found == pytest.approx(expected, rel=1e-6)
 
 
 def test_evaluation_uses_inference_mode_and_leaves_no_trace() -> None:
