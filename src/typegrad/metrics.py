@@ -71,7 +71,7 @@ def r2_score(prediction: Array, target: Array, sample_weight: Vector | None = No
     counted = counted_rows(actual, sample_weight)
     constant = (total == 0) | (np.min(counted, axis=0) == np.max(counted, axis=0))
     scores = 1.0 - residual / np.where(constant, 1.0, total)
-    return float(np.mean(np.where(constant, residual == 0, scores)))
+    return output_mean(np.where(constant, residual == 0.0, scores))
 
 
 METRICS: Mapping[str, Metric] = {
@@ -146,5 +146,10 @@ def _checked_weights(sample_weight: Vector | None, n: int) -> Array | None:
     return weights
 
 
+def output_mean(means: Array) -> float:
+    """Mean over outputs: what np.mean gives, of a few in a quarter of the time."""
+    return float(np.add.reduce(means, axis=None, dtype=np.float64) / means.size)
+
+
 def _mean(values: Array, sample_weight: Vector | None) -> float:
-    return float(np.mean(column_means(values, sample_weight)))
+    return output_mean(column_means(values, sample_weight))

@@ -229,6 +229,11 @@ def test_files_that_change(file: Path) -> None:
     write(file, make_values()[:500])
     with pytest.raises(tg.DataError, match="was changed after it was opened"):
         data.take(np.array([0]))
+    file.write_bytes(b"nothing of the kind")
+    with pytest.raises(tg.DataError, match="was changed after it was opened"):
+        data.take(np.array([0]))
+    with pytest.raises(tg.DataError, match="or damaged"):
+        tg.ParquetDataset(file, target="y")
     file.unlink()
     with pytest.raises(tg.DataError, match="is missing"):
         data.take(np.array([0]))

@@ -8,6 +8,7 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -37,7 +38,7 @@ class _File:
     version: tuple[int, int, int]
     metadata: Any
 
-    @property
+    @cached_property
     def schema(self) -> Any:
         """The columns' names and types."""
         return self.metadata.schema.to_arrow_schema()

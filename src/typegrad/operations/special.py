@@ -58,6 +58,13 @@ def _polynomial(coefficients: tuple[float, ...], x: Array) -> Array:
     return value
 
 
+def _short_erf(x: Array, end: float, above: tuple[float, ...], below: tuple[float, ...]) -> Array:
+    """In float32, by the quotient of these polynomials up to an end."""
+    near = np.clip(x, -end, end)
+    square = near * near
+    return np.tanh(near * _polynomial(above, square) / _polynomial(below, square))
+
+
 class Erf(ElementwiseOperation):
     """Error function, element-wise: y = 2/sqrt(pi) times the integral of exp(-t^2) from 0 to x.
 
@@ -67,9 +74,7 @@ class Erf(ElementwiseOperation):
 
     def output(self, x: Array) -> Array:
         if x.dtype == np.float32:
-            near = np.clip(x, -_SINGLE_END, _SINGLE_END)
-            square = near * near
-            return np.tanh(near * _polynomial(_P, square) / _polynomial(_Q, square))
+            return _short_erf(x, _SINGLE_END, _P, _Q)
         # Beyond 6 the result is 1 to the last bit of float64.
         size = np.clip(np.abs(x), 0.0, 6.0)
         square = size * size
@@ -96,11 +101,7 @@ class NormalCDF(ElementwiseOperation):
 
     def output(self, x: Array) -> Array:
         if x.dtype == np.float32:
-            # As Erf does, in fewer steps.
-            near = np.clip(x, -_CDF_END, _CDF_END)
-            square = near * near
-            erf_of_part = np.tanh(near * _polynomial(_CDF_P, square) / _polynomial(_CDF_Q, square))
-            return 0.5 * erf_of_part + 0.5
+            return 0.5 * _short_erf(x, _CDF_END, _CDF_P, _CDF_Q) + 0.5
         return 0.5 * (1.0 + erf(x * math.sqrt(0.5)))
 
     def input_grad(self, output_grad: Array, x: Array, y: Array) -> Array:
