@@ -149,11 +149,29 @@ def test_what_is_for_one_row_does_the_same(columns: int, dtype: str) -> None:
     for name, (operands, width) in calls.items():
         found = []
         for kernel in (name, OF_ONE_ROW[name]):
-            out = padded_rows(matrix(1, columns, dtype, 2))
+            out = padded_rows(matrix(2, columns, dtype, 2))
             frame = {ORDER: order.ctypes.data, ROWS: 1}
             call(kernel, [out, *operands], TILE_ROWS, width, frame=frame)
-            found.append(out.tobytes())
+            found.append(out[0, : 1 if "row_dots" in kernel else columns].tobytes())
         assert found[0] == found[1], name
+
+
+@dtypes
+@pytest.mark.parametrize("columns", SIZES)
+def test_what_is_for_one_row_fills_vectors(columns: int, dtype: str) -> None:
+    """With zeros; behind a row of several floats is a 1, for a bias."""
+    data, order, start = matrix(30, columns, dtype), np.array([17]), np.full(1, 1.5, dtype)
+    weight = padded_rows(matrix(1, columns, dtype, 1))
+    frame = {ORDER: order.ctypes.data, ROWS: 1}
+    lanes = whole(padded_rows(matrix(1, 1, dtype)))
+    row, out = (padded_rows(matrix(2, columns, dtype, 2)) for _ in range(2))
+    call(OF_ONE_ROW["gather"], [row, data], TILE_ROWS, columns, frame=frame)
+    memory = np.lib.stride_tricks.as_strided(row, (2, whole(row)))
+    assert not memory[0, columns:].any()
+    if columns > 1:
+        assert memory[1, :lanes].tolist() == [1.0] + [0.0] * (lanes - 1)
+    call(OF_ONE_ROW["row_dots"], [out, row, weight, start], TILE_ROWS, columns, frame=frame)
+    assert not np.lib.stride_tricks.as_strided(out, (1, lanes))[0, 1:].any()
 
 
 @dtypes

@@ -20,7 +20,8 @@ def test_vectors_lie_apart(floats: int, dtype: np.dtype[np.floating]) -> None:
     layout = PaddedParameters([(floats,)], ALIGNMENT // dtype.itemsize)
     names = ("mean", "mean_square", "largest")
     vectors = FlatVectors.zeros(layout, names, dtype)
-    flat = [vectors.values, vectors.grads, vectors.mask, *vectors.state.values()]
+    padded = (vectors.values, vectors.grads, vectors.mask, *vectors.state.values())
+    flat = [vector.array for vector in padded]
     assert tuple(vectors.state) == names
     for number, vector in enumerate(flat):
         vector[...] = number

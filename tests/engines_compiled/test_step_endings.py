@@ -91,6 +91,57 @@ def test_all_endings_give_the_same_bits(
         assert train(ending).tobytes() == chosen.tobytes()
 
 
+LINEAR: dict[str, tuple[StepSettings, bool]] = {
+    "": (StepSettings(), False),
+    "clipped": (StepSettings(clip_value=0.001), False),
+    "weighted": (StepSettings(), True),
+}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", LINEAR)
+@pytest.mark.parametrize("make_optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("features", [1, 2, 13, 16, 17, 100])
+def test_linear_regression_a_row_at_a_time(
+    features: int,
+    make_optimizer: Callable[[], Any],
+    name: str,
+    dtype: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """All endings give the same bits, whatever the calls, and what the eager engine gives."""
+    settings, has_weights = LINEAR[name]
+    random = np.random.default_rng(7)
+    inputs = random.standard_normal((41, features)).astype(dtype)
+    weights = random.uniform(0.5, 1.5, 41).astype(dtype) if has_weights else None
+    data = TrainingData(inputs, random.standard_normal((41, 1)).astype(dtype), weights)
+
+    def train(kind: type[EagerEngine], steps_per_call: int) -> Vector:
+        layer = tg.Dense(features, 1)
+        network = tg.NeuralNetwork(layer, loss=tg.MSELoss(), seed=4, dtype=dtype)
+        optimizer = make_optimizer()
+        engine = kind(network, optimizer, settings)
+        losses = [
+            engine.run_epoch(data, order, 1, np.full(len(order), 0.002))
+            for order in np.split(np.arange(41), range(steps_per_call, 41, steps_per_call))
+        ]
+        flat, state = network.flat, optimizer.state_arrays.values()
+        joined: Vector = np.concatenate([*losses, flat.grads, flat.values, *state])
+        return joined
+
+    used = endings_used(monkeypatch)
+    found = train(CompiledEngine, 41)
+    assert used == [worker.UPDATE_IN_TILE]
+    assert train(CompiledEngine, 7).tobytes() == found.tobytes()
+    expected = train(EagerEngine, 41)
+    error = 200 * float(np.finfo(dtype).eps)
+    largest = float(np.abs(expected).max())
+    np.testing.assert_allclose(found, expected, rtol=error, atol=error * largest)
+    for ending in (worker.UPDATE_BY_BLOCKS, worker.UPDATE_AFTER_CHECK):
+        monkeypatch.setattr(network_code.NetworkCode, "_ending", lambda *_, ending=ending: ending)
+        assert train(CompiledEngine, 41).tobytes() == found.tobytes()
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("batch_size", [1, 17, 33, 64, 300])
 def test_threads_share_steps_of_all_sizes(

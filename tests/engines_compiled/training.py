@@ -143,6 +143,7 @@ def batch_norm_layers() -> list[Any]:
 
 LAYERS = {
     "one layer": Case(lambda: [tg.Dense(4, 2)]),
+    "one layer, one output": Case(lambda: [tg.Dense(4, 1)], outputs=1),
     "one output": Case(lambda: [tg.Dense(4, 5, "tanh"), tg.Dense(5, 1)], outputs=1),
     "narrow": Case(lambda: [tg.Dense(4, 1, "tanh"), tg.Dense(1, 1)], outputs=1),
     "narrow, then wide": Case(lambda: [tg.Dense(4, 1, "tanh"), tg.Dense(1, 20)], outputs=20),

@@ -5,8 +5,8 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Sized
 from functools import partial
-from itertools import chain, repeat
-from operator import call, is_
+from itertools import chain
+from operator import call, is_, itemgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -62,17 +62,19 @@ class Options:
 
     def _note_objects(self) -> None:
         """Note all objects that attributes are or contain, and the numbers of arrays."""
-        attributes = [dict(self._attributes(holder)) for holder in self._holders]
+        found = [(vars(holder), dict(self._attributes(holder))) for holder in self._holders]
         containers: list[Any] = []
         self._arrays = []
-        for values in attributes:
+        for _, values in found:
             self._note_contents(values.values(), containers)
+        # Twice the first name, as one alone would give no tuple.
         self._reads = [
-            partial(map, vars(holder).get, tuple(names), repeat(_GONE))
-            for holder, names in zip(self._holders, attributes, strict=True)
+            partial(itemgetter(next(iter(values)), *values), attributes)
+            for attributes, values in found
+            if values
         ]
         self._reads += [partial(parts_of, container) for container in containers]
-        self._sized = [*map(vars, self._holders), *containers]
+        self._sized = [*(attributes for attributes, _ in found), *containers]
         self._objects = list(self._found_objects())
         self._sizes = list(map(len, self._sized))
 
@@ -81,7 +83,8 @@ class Options:
             if isinstance(value, np.ndarray):
                 self._arrays.append((value, _fingerprint(value)))
             elif isinstance(value, tuple | list | dict):
-                containers.append(value)
+                if not isinstance(value, tuple):  # Which cannot change.
+                    containers.append(value)
                 self._note_contents(parts_of(value), containers)
 
     def _found_objects(self) -> Iterator[Any]:
@@ -89,11 +92,13 @@ class Options:
 
     def _are_same_objects(self) -> bool:
         """Whether nothing was changed: a quick look, since an epoch may be few steps long."""
-        return (
-            list(map(len, self._sized)) == self._sizes
-            and all(map(is_, self._found_objects(), self._objects))
-            and all(_fingerprint(array) == content for array, content in self._arrays)
-        )
+        if list(map(len, self._sized)) != self._sizes:
+            return False
+        try:
+            are_same = all(map(is_, self._found_objects(), self._objects))
+        except KeyError:  # An attribute is gone, and there is another.
+            return False
+        return are_same and all(_fingerprint(array) == content for array, content in self._arrays)
 
     def _read(self) -> list[Hashable]:
         return [
@@ -107,9 +112,6 @@ class Options:
             is_ignored = name == "_saved" or (id(holder), name) in self._ignored
             if not is_ignored and not _is_view_of(value, self._memory):
                 yield name, value
-
-
-_GONE = object()
 
 
 def _is_view_of(value: object, memory: list[AnyArray]) -> bool:

@@ -7,7 +7,7 @@ import operator
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from functools import partial, wraps
 from itertools import repeat
-from typing import Any, ClassVar, NamedTuple, NoReturn, TypeAlias
+from typing import Any, ClassVar, NoReturn, TypeAlias
 
 import numpy as np
 
@@ -149,13 +149,6 @@ class Scalar:
         return self.text
 
 
-class Power(NamedTuple):
-    """A number between 0 and 1 to the power of a named one."""
-
-    base: float
-    exponent: str
-
-
 class ScalarFormulas:
     """Scalars as one Python function, which computes each part of their formulas once.
 
@@ -166,35 +159,39 @@ class ScalarFormulas:
     ----------
     scalars
         What to compute.
-    powers_of
-        A named number, whose `Power`s are among the numbers that it needs, and not computed.
+    given
+        Which parts of formulas are not computed, but among the numbers that it needs.
 
     Attributes
     ----------
-    names : tuple of str and Power
-        The numbers that it needs.
+    names : tuple of str and Scalar
+        The numbers that it needs: named ones by their names.
     count : int
         How many it computes.
+    compute : callable
+        Computes all of them, from the numbers in the order of `names`.
     """
 
-    def __init__(self, scalars: Iterable[Scalar], *, powers_of: str | None = None) -> None:
-        self._powers_of = powers_of
-        self._names: dict[str | Power, str] = {}
+    def __init__(
+        self, scalars: Iterable[Scalar], *, given: Callable[[Scalar], bool] | None = None
+    ) -> None:
+        self._given = given
+        self._names: dict[str | Scalar, str] = {}
         self._symbols: dict[int, str] = {}
         self._kept: dict[str, Any] = {}
         self._lines: list[str] = []
         results = [self._symbol(scalar) for scalar in scalars]
-        self.names: tuple[str | Power, ...] = tuple(self._names)
+        self.names: tuple[str | Scalar, ...] = tuple(self._names)
         self.count: int = len(results)
         lines = [f"def compute({', '.join(self._names.values())}):", *self._lines]
         lines.append(f" return [{', '.join(results)}]")
         # Of names that were made here: none that was given enters the code.
         exec("\n".join(lines), self._kept)
-        self._compute: Callable[..., list[Any]] = self._kept["compute"]
+        self.compute: Callable[..., list[Any]] = self._kept["compute"]
 
     def __call__(self, values: Mapping[Any, Number]) -> list[Any]:
         """Compute all of them from the numbers that it needs, by their names."""
-        return self._compute(*[values[name] for name in self.names])
+        return self.compute(*[values[name] for name in self.names])
 
     def _symbol(self, part: Any) -> str:
         """Return what the function calls a Scalar or a number, once it has computed it."""
@@ -205,23 +202,15 @@ class ScalarFormulas:
     def _new_symbol(self, part: Any) -> str:
         if not isinstance(part, Scalar):
             return self._keep(part)
-        name = part.text if part.function is None else self._given_power(part)
-        if name is not None:
-            return self._names.setdefault(name, f"n{len(self._names)}")
+        if self._given is not None and self._given(part):
+            return self._names.setdefault(part, f"n{len(self._names)}")
+        if part.function is None:
+            return self._names.setdefault(part.text, f"n{len(self._names)}")
         function = self._keep(part.function)
         arguments = ", ".join(map(self._symbol, part.arguments))
         result = f"x{len(self._lines)}"
         self._lines.append(f" {result} = {function}({arguments})")
         return result
-
-    def _given_power(self, scalar: Scalar) -> Power | None:
-        if scalar.function is not _power:
-            return None
-        base, exponent = scalar.arguments
-        is_fraction = isinstance(base, float) and 0.0 < base < 1.0
-        is_named = isinstance(exponent, Scalar) and exponent.function is None
-        is_given = is_fraction and is_named and exponent.text == self._powers_of
-        return Power(base, exponent.text) if is_given else None
 
     def _keep(self, thing: Any) -> str:
         name = f"k{len(self._kept)}"
@@ -272,12 +261,21 @@ def _combine(symbol: Callable[[Any, Any], Any], left: Any, right: Any) -> Any:
     return Scalar(
         f"({left} {_SYMBOLS[symbol]} {right})",
         symbol(_example(left), _example(right)),
-        _power if symbol is operator.pow else symbol,
+        power if symbol is operator.pow else symbol,
         (left, right),
     )
 
 
-def _power(base: Any, exponent: Any) -> Any:
+def is_power_of_fraction(scalar: Scalar) -> bool:
+    """Whether it is a number between 0 and 1 to the power of a named number."""
+    if scalar.function is not power:
+        return False
+    base, exponent = scalar.arguments
+    is_fraction = isinstance(base, float) and 0.0 < base < 1.0
+    return is_fraction and isinstance(exponent, Scalar) and exponent.function is None
+
+
+def power(base: Any, exponent: Any) -> Any:
     """Return ``base ** exponent``; of an array by exp2, within 2^-53 of what it should be.
 
     NumPy's power takes two and a half times as long, and fifty times where it underflows.

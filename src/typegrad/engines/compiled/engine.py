@@ -144,7 +144,7 @@ class CompiledEngine(PlannedEngine):
                 self._tell_few_rows(code)
             return super().accumulate(data, rows, batch_size, step)
         flat, vectors = self.network.flat, code.vectors
-        vectors.layout.spread(flat.values, vectors.values)
+        vectors.values.spread(flat.values)
         loss: Vector = np.zeros(1)
         steps = Steps(data, rows, len(rows), np.zeros(1), step)
         outcome = code.run(steps, loss, self.threads, with_update=False)
@@ -152,7 +152,7 @@ class CompiledEngine(PlannedEngine):
             raise outcome.error
         if outcome.failed:
             return super().accumulate(data, rows, batch_size, step)
-        vectors.layout.collect(vectors.grads, flat.grads)
+        vectors.grads.collect(flat.grads)
         return float(loss[0])
 
     def compute_outputs(self, inputs: Array) -> Array:
@@ -195,8 +195,7 @@ class CompiledEngine(PlannedEngine):
                 break
             before = steps._replace(rates=steps.rates[: outcome.taken])
             outcome = code.run(before, losses, self.threads)
-        vectors.collect(flat.values, state)
-        vectors.layout.collect(vectors.grads, flat.grads)
+        vectors.collect(flat.values, flat.grads, state)
         optimizer.count_step(outcome.taken)
         if outcome.error is not None:
             raise outcome.error

@@ -78,23 +78,18 @@ class Segment:
         stride = self.stride + following.floats
         return Segment(self.start, self.padded_start, 1, width, stride)
 
-    def row_slices(self) -> tuple[slice, slice]:
-        """Tell where the numbers of one row are in a flat vector, and in padded memory."""
-        starts = (self.start, self.padded_start)
-        in_flat, in_padded = (slice(start, start + self.width) for start in starts)
-        return in_flat, in_padded
-
-    def in_flat(self, flat: Vector) -> Array:
-        """Return the view of a matrix's numbers in a flat vector."""
-        numbers: Array = flat[self.start : self.start + self.rows * self.width]
-        return numbers.reshape(self.rows, self.width)
+    @property
+    def in_flat(self) -> slice:
+        """Where its numbers are in a flat vector."""
+        return slice(self.start, self.start + self.rows * self.width)
 
     def in_padded(self, memory: Array) -> Array:
-        """Return the view of a matrix's numbers in padded memory."""
-        rows: Array = memory[self.padded_start : self.padded_start + self.floats].reshape(
-            self.rows, self.stride
-        )
-        return rows[:, : self.width]
+        """Return the view of its numbers in padded memory."""
+        rows: Array = memory[self.padded_start : self.padded_start + self.floats]
+        if self.is_row:
+            return rows[: self.width]
+        by_row: Array = rows.reshape(self.rows, self.stride)
+        return by_row[:, : self.width]
 
 
 class PaddedParameters:
@@ -102,6 +97,8 @@ class PaddedParameters:
 
     Attributes
     ----------
+    segments, parts
+        Where each parameter lies; the same in as few segments as will do.
     blocks, block
         Flat vectors are worked on in so many blocks of so many floats: a number that depends
         on the network alone, so that sums over blocks do not depend on threads.
@@ -123,39 +120,54 @@ class PaddedParameters:
             self.segments.append(Segment(start, padded_start, rows, width, stride))
             start += size
             padded_start += rows * stride
-        parts = _joined(self.segments)
-        # Found once, as a call may be so short that this would be a part of it.
-        self._rows = [part.row_slices() for part in parts if part.is_row]
-        self._matrices = [part for part in parts if not part.is_row]
+        self.parts: list[Segment] = _joined(self.segments)
         self.blocks: int = max(1, -(-padded_start // LARGEST_BLOCK))
         self.block: int = padded(-(-padded_start // self.blocks), VECTORS_AT_ONCE * lanes)
         self.loss_start: int = self.blocks * self.block
         self.size: int = self.loss_start + lanes
 
-    def spread(self, flat: Vector, target: Array) -> None:
-        """Copy a flat vector into padded memory."""
-        for in_flat, in_padded in self._rows:
-            target[in_padded] = flat[in_flat]
-        for part in self._matrices:
-            part.in_padded(target)[...] = part.in_flat(flat)
 
-    def collect(self, source: Array, flat: Vector) -> None:
+class PaddedVector:
+    """A flat vector with padded rows.
+
+    Parameters
+    ----------
+    layout
+        Where parameters lie.
+    array
+        Its memory.
+    """
+
+    def __init__(self, layout: PaddedParameters, array: Vector) -> None:
+        self.array: Vector = array
+        # Found once, as a call may be so short that this would be a part of it.
+        places = [(part, part.in_flat, part.in_padded(array)) for part in layout.parts]
+        self._rows = [(in_flat, place) for part, in_flat, place in places if part.is_row]
+        self._matrices = [(in_flat, place) for part, in_flat, place in places if not part.is_row]
+
+    def spread(self, flat: Vector) -> None:
+        """Copy a flat vector into padded memory."""
+        for in_flat, place in self._rows:
+            place[...] = flat[in_flat]
+        for in_flat, place in self._matrices:
+            place[...] = flat[in_flat].reshape(place.shape)
+
+    def collect(self, flat: Vector) -> None:
         """Copy padded memory back into a flat vector."""
-        for in_flat, in_padded in self._rows:
-            flat[in_flat] = source[in_padded]
-        for part in self._matrices:
-            part.in_flat(flat)[...] = part.in_padded(source)
+        for in_flat, place in self._rows:
+            flat[in_flat] = place
+        for in_flat, place in self._matrices:
+            flat[in_flat].reshape(place.shape)[...] = place
 
 
 @dataclass(frozen=True)
 class FlatVectors:
     """Flat vectors with padded rows: parameters, gradient, decay mask, optimizer's state."""
 
-    layout: PaddedParameters
-    values: Vector
-    grads: Vector
-    mask: Vector
-    state: dict[str, Vector]
+    values: PaddedVector
+    grads: PaddedVector
+    mask: PaddedVector
+    state: dict[str, PaddedVector]
 
     @classmethod
     def zeros(
@@ -163,25 +175,32 @@ class FlatVectors:
     ) -> FlatVectors:
         """Return vectors of zeros, with a state of these names."""
         names = tuple(names)
-        values, grads, mask, *state = _zeros_apart(3 + len(names), layout.size, dtype)
-        return cls(layout, values, grads, mask, dict(zip(names, state, strict=True)))
+        arrays = _zeros_apart(3 + len(names), layout.size, dtype)
+        values, grads, mask, *state = [PaddedVector(layout, array) for array in arrays]
+        return cls(values, grads, mask, dict(zip(names, state, strict=True)))
+
+    @property
+    def state_arrays(self) -> dict[str, Vector]:
+        """The memory of the optimizer's state."""
+        return {name: vector.array for name, vector in self.state.items()}
 
     def spread(self, values: Vector, state: Mapping[str, Vector]) -> None:
         """Take over a network's and an optimizer's vectors."""
-        self.layout.spread(values, self.values)
+        self.values.spread(values)
         for name, vector in self.state.items():
-            self.layout.spread(state[name], vector)
+            vector.spread(state[name])
 
     def clear(self) -> None:
         """Set all that steps change to zero, between the ends of rows too."""
         for vector in (self.values, *self.state.values()):
-            vector.fill(0.0)
+            vector.array.fill(0.0)
 
-    def collect(self, values: Vector, state: Mapping[str, Vector]) -> None:
+    def collect(self, values: Vector, grads: Vector, state: Mapping[str, Vector]) -> None:
         """Give the vectors back."""
-        self.layout.collect(self.values, values)
+        self.values.collect(values)
+        self.grads.collect(grads)
         for name, vector in self.state.items():
-            self.layout.collect(vector, state[name])
+            vector.collect(state[name])
 
 
 def _zeros_apart(count: int, floats: int, dtype: np.dtype[Any]) -> list[Vector]:

@@ -284,6 +284,7 @@ class NativeStep:
             *self._updates,
             self._one_row_addresses if has_one_row else self._addresses,
             self._layout.dtype.itemsize,
+            self.lowered.sources.values(),
             has_one_row,
             keeps_gradient,
         )

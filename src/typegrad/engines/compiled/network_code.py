@@ -31,7 +31,7 @@ from typegrad.engines.compiled.native import (
 )
 from typegrad.engines.compiled.program import WORKSPACE, Operand, span
 from typegrad.engines.compiled.runner import Outcome, Runner, Turns, double_bits
-from typegrad.engines.compiled.step_numbers import Steps, numbers_of_steps
+from typegrad.engines.compiled.step_numbers import StepNumbers, Steps
 from typegrad.engines.compiled.traced_step import TracedStep
 from typegrad.engines.compiled.updates import Clipping, LoweredUpdate, lower_update
 from typegrad.engines.compiled.worker import (
@@ -44,7 +44,6 @@ from typegrad.engines.planned_step import UpdateArrays, trace_update
 from typegrad.layers.mode import Mode
 from typegrad.optimizers import FullBatchOptimizer, Optimizer
 from typegrad.tracing import TraceError
-from typegrad.tracing.scalar import ScalarFormulas
 from typegrad.types import IntArray, Vector
 
 if TYPE_CHECKING:
@@ -83,8 +82,8 @@ class _Course(NamedTuple):
         Parts that a batch is summed in.
     at_a_time
         Steps between two looks at whether a stop was asked for.
-    formulas
-        Of the step's scalars.
+    numbers
+        The steps' scalars.
     """
 
     step: NativeStep
@@ -93,7 +92,7 @@ class _Course(NamedTuple):
     ending: int
     chunks: int
     at_a_time: int
-    formulas: ScalarFormulas
+    numbers: StepNumbers
 
 
 class NetworkCode:
@@ -150,13 +149,13 @@ class NetworkCode:
             optimizer.prepare(network.flat.values)
             names = optimizer.state_arrays
         self.vectors: FlatVectors = FlatVectors.zeros(self._padded, names, self._dtype)
-        self._padded.spread(network.flat.decay_mask, self.vectors.mask)
+        self.vectors.mask.spread(network.flat.decay_mask)
         self.update_problem: str | None = None
         self._updates = self._lower_updates(optimizer)
         self._update_program: IntArray = np.zeros(0, np.int64)
         self._flush_program: IntArray = np.zeros(0, np.int64)
         if self._updates is not None:
-            update, state = self._updates[0], self.vectors.state.values()
+            update, state = self._updates[0], self.vectors.state_arrays.values()
             self._update_program = update_program(update, library)
             self._flush_program = flush_program(update, state, library)
         self._share = None if has_weights else Operand(WORKSPACE, SHARE)
@@ -178,7 +177,8 @@ class NetworkCode:
             return None
         vectors, settings = self.vectors, self._settings
         factor = None if settings.clip_norm is None else Operand(WORKSPACE, FACTOR)
-        arrays = UpdateArrays(vectors.values, vectors.grads, vectors.mask, vectors.state)
+        values, grads, mask = (each.array for each in (vectors.values, vectors.grads, vectors.mask))
+        arrays = UpdateArrays(values, grads, mask, vectors.state_arrays)
         try:
             graph = trace_update(optimizer, arrays, 0.1)
             _check_update_of_zeros(optimizer, arrays)
@@ -200,7 +200,7 @@ class NetworkCode:
 
     def is_outdated(self) -> bool:
         """Whether it has to be made anew, since constants of the formulas have changed."""
-        return any(map(NativeStep.is_outdated, self._steps.values()))
+        return any(step.is_outdated() for step in self._steps.values())
 
     @property
     def has_update(self) -> bool:
@@ -217,7 +217,7 @@ class NetworkCode:
                 self._traced.batch,
                 self._parameters,
                 self._padded,
-                self.vectors.values.ctypes.data,
+                self.vectors.values.array.ctypes.data,
                 self._library.lanes,
                 self._dtype,
                 transposed_below,
@@ -269,7 +269,7 @@ class NetworkCode:
         before = [array.copy() for array in arrays]
 
         def prepare(number: int) -> None:
-            self._padded.collect(self.vectors.values, values)
+            self.vectors.values.collect(values)
             step.give_states()
             mode = Mode(True, self._settings.mask_seed, steps.first + number)
             self._traced.current.mode = mode
@@ -321,7 +321,7 @@ class NetworkCode:
                 ending,
                 self._chunk_count(step, rows, ending),
                 max(1, WORK_PER_CALL // work),
-                ScalarFormulas((*updating, *step.lowered.counts), powers_of="step"),
+                StepNumbers((*updating, *step.lowered.counts)),
             )
         return self._courses[key]
 
@@ -338,7 +338,7 @@ class NetworkCode:
             last_chunks = self._chunk_count(step, last_rows, course.ending)
         last_rows = min(last_rows, steps.rows_per_step)
         order = np.ascontiguousarray(steps.order, np.int64)
-        scalars = numbers_of_steps(course.formulas, steps, last_rows, self._dtype)
+        scalars = course.numbers.table(steps, last_rows, self._dtype)
         fields = {
             "order": address_of(order),
             "total_rows": len(order),
@@ -374,7 +374,7 @@ class NetworkCode:
             "phases": len(programs.phases) - 1,
             "phase_programs": programs.table.ctypes.data,
             "sums": self._sums.ctypes.data,
-            "gradient": self.vectors.grads.ctypes.data,
+            "gradient": self.vectors.grads.array.ctypes.data,
             "sum_bytes": self._padded.size * itemsize,
             "loss_offset": self._padded.loss_start * itemsize,
             "block_bytes": self._padded.block * itemsize,

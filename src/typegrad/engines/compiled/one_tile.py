@@ -12,9 +12,11 @@ and takes none. Only in the last of the steps, whose gradient may be looked at, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
+from typegrad.engines.compiled.chain import Chain
 from typegrad.engines.compiled.layout import LARGEST_BLOCK, PaddedParameters, Segment
 from typegrad.engines.compiled.program import (
     ABSOLUTE,
@@ -24,7 +26,7 @@ from typegrad.engines.compiled.program import (
     Instruction,
     Operand,
 )
-from typegrad.engines.compiled.schedule import Kernel, Layout, Schedule, Step, Total
+from typegrad.engines.compiled.schedule import Kernel, Layout, Place, Schedule, Step, Total
 from typegrad.engines.compiled.updates import LoweredUpdate
 
 
@@ -34,6 +36,13 @@ def with_sums_last(schedule: Schedule) -> Schedule:
     Everything else that reads a parameter then comes before its update.
     """
     return replace(schedule, steps=sorted(schedule.steps, key=lambda step: step.accumulates))
+
+
+class _Sum(NamedTuple):
+    """A sum over the rows: the step, and its call for one place where it is wanted."""
+
+    step: Step
+    call: Instruction
 
 
 @dataclass(frozen=True)
@@ -52,6 +61,8 @@ class OneTile:
         Of native functions.
     itemsize
         Bytes of a float.
+    sources
+        What is gathered from the data.
     has_one_row
         Whether the tile has.
     keeps_gradient
@@ -64,6 +75,7 @@ class OneTile:
     outer_update: LoweredUpdate
     addresses: Mapping[Kernel, int]
     itemsize: int
+    sources: Collection[Place]
     has_one_row: bool
     keeps_gradient: bool
 
@@ -71,8 +83,13 @@ class OneTile:
 
     def for_rows(self, gathering: list[Instruction], first: int) -> list[Instruction]:
         """Return what takes rows of the tile, from the first one on, through the network."""
-        steps = [step for step in self.layout.schedule.steps if not step.accumulates]
-        instructions = [*gathering, *(each for step in steps for each in self._calls(step))]
+        instructions = [*gathering]
+        makes_loss = self._makes_loss()
+        for step in self.layout.schedule.steps:
+            if step is makes_loss:
+                instructions += self._calls(self._with_loss_in_place(step))
+            elif not step.accumulates:
+                instructions += self._calls(step)
 
         def moved(operand: Operand) -> Operand:
             is_in_tile = operand.space == WORKSPACE
@@ -82,6 +99,28 @@ class OneTile:
 
     def _calls(self, step: Step) -> list[Instruction]:
         return self.layout.instructions_of(step, self.addresses, first_tile=True)
+
+    def _makes_loss(self) -> Step | None:
+        """Return the chain that makes the loss of the only row, if nothing but its sum reads it."""
+        total = self._sums()[self._loss.offset].step
+        if not self.has_one_row or total.kernel != "total":
+            return None
+        (loss,) = total.inputs
+        first, *others = (each for each in self.layout.schedule.steps if _uses(each, loss))
+        is_made = isinstance(first.kernel, Chain) and loss in first.outputs
+        return first if is_made and others == [total] else None
+
+    def _with_loss_in_place(self, step: Step) -> Step:
+        """Return the step that puts the loss where its sum would be: there is a vector's room."""
+        (loss,) = self._sums()[self._loss.offset].step.inputs
+        in_place = replace(loss, memory=self._loss)
+        outputs = tuple(in_place if place == loss else place for place in step.outputs)
+        return replace(step, outputs=outputs)
+
+    @property
+    def _loss(self) -> Operand:
+        """Where the loss is wanted."""
+        return Operand(SUMS, self.padded.loss_start * self.itemsize, 1)
 
     # -- parameters -----------------------------------------------------------------
 
@@ -106,14 +145,15 @@ class OneTile:
     def _units(self) -> Iterator[tuple[int, list[Instruction]]]:
         """Give what belongs together, with the number of floats that it updates."""
         sums = self._sums()
-        yield 0, [sums.pop(self.padded.loss_start * self.itemsize)]
+        loss = sums.pop(self._loss.offset).call
+        yield 0, [] if self._makes_loss() is not None else [loss]
         waiting: list[Segment] = []
         for segment in self.padded.segments:
             summing = sums.get(gradient_of(segment, self.itemsize).offset)
-            is_product = summing and summing.function == self.addresses["product"]
-            if summing and is_product and self._is_cut(segment):
+            is_product = summing is not None and summing.step.kernel == "product"
+            if summing is not None and is_product and self._is_cut(segment):
                 yield from self._whole(waiting, sums)
-                yield from self._parts(segment, summing)
+                yield from self._parts(segment, summing.call)
                 waiting = []
                 continue
             waiting.append(segment)
@@ -122,13 +162,14 @@ class OneTile:
                 waiting = []
         yield from self._whole(waiting, sums)
 
-    def _sums(self) -> dict[int, Instruction]:
+    def _sums(self) -> dict[int, _Sum]:
         """Return what computes each sum over the rows, by the sum's place."""
-        sums: dict[int, Instruction] = {}
+        sums: dict[int, _Sum] = {}
         for step in self.layout.schedule.steps:
             output = step.outputs[0]
             if step.accumulates and isinstance(output.memory, Total) and output.width:
-                sums.update(zip(output.memory.offsets, self._calls(step), strict=True))
+                calls = [_Sum(step, call) for call in self._calls(step)]
+                sums.update(zip(output.memory.offsets, calls, strict=True))
         return sums
 
     def _is_cut(self, segment: Segment) -> bool:
@@ -143,25 +184,49 @@ class OneTile:
         return self.has_one_row and has_no_ends and not self.keeps_gradient
 
     def _whole(
-        self, segments: list[Segment], sums: Mapping[int, Instruction]
+        self, segments: list[Segment], sums: Mapping[int, _Sum]
     ) -> Iterator[tuple[int, list[Instruction]]]:
         """Give the unit of parameters side by side, if there are any."""
         if not segments:
+            return
+        first, count = segments[0], sum(segment.floats for segment in segments)
+        factors = self._factors_for_one_output(segments, sums)
+        if factors is not None:
+            yield count, [self._updating(self.outer_update, first, (1, count), factors)]
             return
         instructions = []
         for segment in segments:
             gradient = gradient_of(segment, self.itemsize)
             summing = sums.get(gradient.offset) if segment.width else None
-            if summing and self.has_one_row and summing.function == self.addresses["product"]:
-                instructions.append(self._outer_product(summing, segment, gradient))
+            kernel = None if summing is None else summing.step.kernel
+            if summing is not None and self.has_one_row and kernel == "product":
+                instructions.append(self._outer_product(summing.call, segment, gradient))
                 continue
-            instructions += [summing] if summing else []
+            instructions += [] if summing is None else [summing.call]
             # A total fills its vector with zeros by itself.
-            if summing is None or summing.function != self.addresses["total"]:
+            if kernel != "total":
                 instructions += self._zero_ends(segment, gradient)
-        first, count = segments[0], sum(segment.floats for segment in segments)
         place = (gradient_of(first, self.itemsize),)
         yield count, [*instructions, self._updating(self.update, first, (1, count), place)]
+
+    def _factors_for_one_output(
+        self, segments: list[Segment], sums: Mapping[int, _Sum]
+    ) -> tuple[Operand, Operand] | None:
+        """Return the factors of a gradient for one row, by weights and bias of a single output.
+
+        They are the row of the data, with the 1 that it was gathered with behind it, and a number.
+        """
+        found = [sums.get(gradient_of(each, self.itemsize).offset) for each in segments]
+        if not self.has_one_row or self.keeps_gradient or None in found or len(found) != 2:
+            return None
+        by_weights, by_bias = (each.step for each in found if each is not None)
+        if (by_weights.kernel, by_bias.kernel) != ("product", "total") or not segments[0].is_row:
+            return None
+        number, row = by_weights.inputs
+        factors = self.layout.operand(row), self.layout.operand(number)
+        is_same = factors[1] == self.layout.operand(*by_bias.inputs)
+        has_one_behind = row in self.sources and row.width > 1 and row.stride == segments[0].stride
+        return factors if is_same and has_one_behind else None
 
     def _parts(
         self, segment: Segment, product: Instruction
@@ -211,6 +276,11 @@ class OneTile:
 
     def _zero_ends(self, segment: Segment, gradient: Operand) -> list[Instruction]:
         return zero_ends(self.addresses["zero_ends"], segment, gradient)
+
+
+def _uses(step: Step, place: Place) -> bool:
+    """Whether it reads or writes what a place shows."""
+    return place.memory in step.buffers()
 
 
 def block_floats(padded: PaddedParameters) -> int:

@@ -23,7 +23,8 @@ def emit_gather(
 
     The frame's order says which rows. `columns` is the data's width. A row of the tile has whole
     vectors, unless it is one float, and becomes zero beyond the data's: who reads a vector need
-    not wait until all pieces of it have arrived in the cache.
+    not wait until all pieces of it have arrived in the cache. So is a float, where the tile has
+    one row; and behind a row that is more is a 1, and zeros: what a bias is multiplied with.
     """
     code = Kernel(module, name, bits, lanes, has_one_row=has_one_row)
     v = code.v
@@ -31,8 +32,8 @@ def emit_gather(
     order = code.read(code.frame, ORDER)
     with code.when(code.columns.equals(1)):
         with code.loop(code.rows) as i:
-            row = code.read(order + i * WORD)
-            v.store_one(v.load_one(data + row * data_row), tile + i * tile_row)
+            number = v.load_one(data + code.read(order + i * WORD) * data_row)
+            v.store(v.alone(number) if has_one_row else number, tile + i * tile_row)
         code.leave()
     whole = code.columns // lanes * lanes
     rest, end = code.columns - whole, whole * v.itemsize
@@ -42,6 +43,8 @@ def emit_gather(
             v.store(v.load(source + place), target + place)
         with code.when(rest > 0):
             v.store(v.load_first(source + end, rest), target + end)
+        if has_one_row:
+            v.store(v.alone(llvm.ir.Constant(v.element, 1.0)), target + tile_row)
     code.finish()
 
 
@@ -140,8 +143,9 @@ def emit_row_dots(
         return v.multiply(v.load(a + row * a_row + place), v.load(b + place))
 
     def store(row: Int, total: Value) -> None:
-        first = v.load_one(start + row * start_row)
-        v.store_one(code.builder.fadd(first, total), out + row * v.itemsize)
+        result = code.builder.fadd(v.load_one(start + row * start_row), total)
+        # Who reads a vector then need not wait for the pieces of it.
+        v.store(v.alone(result) if has_one_row else result, out + row * v.itemsize)
 
     _reduce_rows(code, terms, store)
     code.finish()
@@ -257,8 +261,7 @@ def emit_total(module: Any, name: str, bits: int, lanes: int, *, has_one_row: bo
     zero = v.constant(0.0)
 
     def store(total: Value) -> None:
-        result = builder.fadd(v.load_one(start), total)
-        v.store(builder.insert_element(zero, result, llvm.I32(0)), out)
+        v.store(v.alone(builder.fadd(v.load_one(start), total)), out)
 
     with code.when(code.rows.equals(1)):
         store(v.load_one(a))

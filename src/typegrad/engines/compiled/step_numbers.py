@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from typegrad.engines.base import TrainingData
-from typegrad.tracing.scalar import Power, ScalarFormulas
+from typegrad.tracing.scalar import Scalar, ScalarFormulas, is_power_of_fraction, power
 from typegrad.types import IntArray, Vector
 
-STEPS_AT_ONCE = 4096
+BLOCK_STEPS = 4096
 """Steps whose numbers are computed together: what NumPy writes on the way stays in the cache."""
 
-FIRST_POWERS = 4096
-"""How many powers of a number are kept, of which larger ones are made."""
+_ARITHMETIC = frozenset(
+    {operator.add, operator.sub, operator.mul, operator.truediv, operator.neg, power}
+)
 
 
 class Steps(NamedTuple):
@@ -42,73 +45,102 @@ class Steps(NamedTuple):
     first: int
 
 
-def numbers_of_steps(
-    formulas: ScalarFormulas, steps: Steps, last_rows: int, dtype: np.dtype[Any]
-) -> Any:
-    """Return what the formulas make of each step, which fills a row.
+class StepNumbers:
+    """What formulas make of each step.
+
+    Parts of them that depend on nothing but the step's number, such as Adam's corrections, are
+    computed for a block of steps, and kept for the next epoch: a small table has more epochs than
+    a block has steps.
 
     Parameters
     ----------
-    formulas
-        Of ``learning_rate``, ``step`` (from 1, in the whole training), powers of it, and
-        ``examples``, the step's number of rows.
-    steps
-        The steps.
-    last_rows
-        Rows that the last of them takes.
-    dtype
-        Of the result.
+    scalars
+        Formulas of ``learning_rate``, ``step`` (from 1, in the whole training), and ``examples``,
+        the step's number of rows.
     """
-    count = len(steps.rates)
-    table = np.empty((count, max(formulas.count, 1)), dtype)
-    with np.errstate(all="ignore"):  # The step finds out what is not finite.
-        for start in range(0, count, STEPS_AT_ONCE):
-            stop = min(start + STEPS_AT_ONCE, count)
-            values: dict[Any, Any] = {
-                name: _values_of(name, steps, start, stop) for name in formulas.names
-            }
-            if stop == count and "examples" in values:
-                values["examples"][-1] = last_rows
-            # A number for each step: scalars take arrays as well.
-            for number, column in enumerate(formulas(values)):
-                table[start:stop, number] = column
-    return table
+
+    def __init__(self, scalars: Iterable[Scalar]) -> None:
+        self._formulas = ScalarFormulas(scalars, given=_is_of_step)
+        of_step = [name for name in self._formulas.names if isinstance(name, Scalar)]
+        self._of_step = ScalarFormulas(of_step, given=_is_power_of_step)
+        self._block = -1
+        self._columns: list[Vector] = []
+
+    def table(self, steps: Steps, last_rows: int, dtype: np.dtype[Any]) -> Any:
+        """Return the numbers of each step, which fill a row; the last step has so many rows."""
+        count, first = len(steps.rates), steps.first + 1
+        table = np.empty((count, max(self._formulas.count, 1)), dtype)
+        with np.errstate(all="ignore"):  # The step finds out what is not finite.
+            done = 0
+            while done < count:
+                block, start = divmod(first + done, BLOCK_STEPS)
+                size = min(BLOCK_STEPS - start, count - done)
+                columns = iter(self._columns_of(block))
+                values = [
+                    next(columns)[start : start + size]
+                    if isinstance(name, Scalar)
+                    else _of_each_step(name, steps, done, size, last_rows)
+                    for name in self._formulas.names
+                ]
+                # A number for each step: scalars take arrays as well.
+                for number, column in enumerate(self._formulas.compute(*values)):
+                    table[done : done + size, number] = column
+                done += size
+        return table
+
+    def _columns_of(self, block: int) -> Sequence[Vector]:
+        """Return what depends on nothing but the step, in the order of the formulas' names."""
+        if block != self._block:
+            first = block * BLOCK_STEPS
+            self._columns = self._of_step.compute(
+                *[
+                    _powers(name.arguments[0], block)
+                    if isinstance(name, Scalar)
+                    else np.arange(float(first), float(first + BLOCK_STEPS))
+                    for name in self._of_step.names
+                ]
+            )
+            self._block = block
+        return self._columns
 
 
-def _values_of(name: str | Power, steps: Steps, start: int, stop: int) -> Vector:
+def _of_each_step(name: str, steps: Steps, done: int, size: int, last_rows: int) -> Vector:
     """Return a number that formulas need, for some of the steps."""
-    first = steps.first + 1 + start
-    if isinstance(name, Power):
-        return powers(name.base, first, stop - start)
-    if name == "step":
-        return np.arange(float(first), float(first + stop - start))
-    if name == "examples":
-        return np.full(stop - start, float(steps.rows_per_step))
-    return steps.rates[start:stop]
+    if name == "learning_rate":
+        return steps.rates[done : done + size]
+    rows = np.full(size, float(steps.rows_per_step))
+    if done + size == len(steps.rates):
+        rows[-1] = last_rows
+    return rows
 
 
-def powers(base: float, first: int, count: int) -> Vector:
-    """Return ``base`` to the power of `count` whole numbers from `first` on, base from 0 to 1.
+def _is_of_step(part: Scalar) -> bool:
+    """Whether it is arithmetic with nothing but the step's number.
 
-    By a table of the first ones: NumPy's power takes ten times as long, and much longer where it
-    underflows, as Adam's powers do after 7000 steps. The bits depend on the exponent alone.
+    Other functions are called for each number, and not for numbers that may never be asked for.
     """
-    block, start = divmod(first, FIRST_POWERS)
-    parts = [_block_of_powers(base, block)[start : start + count]]
-    while (missing := count - sum(map(len, parts))) > 0:
-        block += 1
-        parts.append(_block_of_powers(base, block)[:missing])
-    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+    if part.function is None:
+        return part.text == "step"
+    parts = [each for each in part.arguments if isinstance(each, Scalar)]
+    return part.function in _ARITHMETIC and all(map(_is_of_step, parts))
+
+
+def _is_power_of_step(part: Scalar) -> bool:
+    return is_power_of_fraction(part) and part.arguments[1].text == "step"
 
 
 @lru_cache(maxsize=16)
-def _block_of_powers(base: float, block: int) -> Vector:
-    powers: Vector = _first_powers(base) * base ** (block * FIRST_POWERS)
-    powers.flags.writeable = False  # Who gets a part of it gets the part that others have.
+def _powers(base: float, block: int) -> Vector:
+    """Return ``base``, from 0 to 1, to the power of each number of a block.
+
+    By a table of the first ones: NumPy's power takes ten times as long, and much longer where it
+    underflows, as Adam's powers do after 7000 steps.
+    """
+    powers: Vector = _first_powers(base) * base ** (block * BLOCK_STEPS)
     return powers
 
 
 @lru_cache(maxsize=16)
 def _first_powers(base: float) -> Vector:
-    table: Vector = np.float64(base) ** np.arange(float(FIRST_POWERS))
+    table: Vector = np.float64(base) ** np.arange(float(BLOCK_STEPS))
     return table

@@ -118,7 +118,7 @@ def lower_update(
     NotNativeError
         Naming what there is no kernel for.
     """
-    gradient, dtype = vectors.grads, vectors.grads.dtype
+    gradient, dtype = vectors.grads.array, vectors.grads.array.dtype
     leaves = [leaf for leaf in graph.leaves() if known_number(leaf) is None]
     inputs = [_operand(leaf, leaves, dtype) for leaf in leaves]
     forms = [SCALAR if operand.space == SCALARS else VECTOR for operand in inputs]
@@ -145,7 +145,7 @@ def lower_update(
     for leaf, node in graph.updates:
         outputs.append((_operand(leaf, leaves, dtype), terms[id(node)]))
     written = [_written(builder, term) for _, term in outputs]
-    is_values = [leaf.array is vectors.values for leaf, _ in graph.updates]
+    is_values = [leaf.array is vectors.values.array for leaf, _ in graph.updates]
     checked += [
         n for n, is_new in zip(written[-len(is_values) :], is_values, strict=True) if is_new
     ]

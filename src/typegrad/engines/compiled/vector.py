@@ -73,6 +73,10 @@ class Vectors:
         """Put a vector of any length, or one float, at an address."""
         self._store(value, address, value.type)
 
+    def alone(self, scalar: Value) -> Value:
+        """Return a vector of a float and zeros after it."""
+        return self.builder.insert_element(self.constant(0.0), scalar, llvm.I32(0))
+
     def load_one(self, address: Int) -> Value:
         """Float at an address."""
         return self._load(address, self.element)
