@@ -97,28 +97,40 @@ class CompiledEngine(PlannedEngine):
         last_rows = len(permutation) - (len(learning_rates) - 1) * rows_per_step
         if not code.takes(last_rows, batch_size):
             return self._run_but_last(data, permutation, batch_size, learning_rates)
-        losses: Vector = np.zeros(len(learning_rates))
-        done = 0
-        while done < len(losses):
-            rows, rates = permutation[done * rows_per_step :], learning_rates[done:]
-            steps = Steps(data, rows, rows_per_step, rates, optimizer.steps)
-            taken, failed = self._take_steps(code, optimizer, steps, losses[done:])
-            done += taken
-            if not failed:
-                break
+        steps = Steps(data, permutation, rows_per_step, learning_rates, optimizer.steps)
+        losses, failed = self._take_steps(code, optimizer, steps)
+        if failed:
+            return self._go_on(code, optimizer, steps, batch_size, losses)
+        return losses
+
+    def _go_on(
+        self,
+        code: NetworkCode,
+        optimizer: Optimizer,
+        steps: Steps,
+        batch_size: int,
+        losses: Vector,
+    ) -> Vector:
+        """Take the steps from one on that has failed in native code; return all losses."""
+        data, order, rows, rates, _ = steps
+        failed = True
+        while failed:
+            done = len(losses)
             self._failures += 1
             if self._failures == MOST_FAILURES:
                 self._admits = False
                 self._tell("the planned engine runs this data: some steps fail in native code")
             # The others name the culprit, or take the step if all is finite for them.
-            last = done + 1 if self._admits else len(losses)
-            rows = permutation[done * rows_per_step : last * rows_per_step]
-            found = super().run_epoch(data, rows, batch_size, learning_rates[done:last])
-            losses[done : done + len(found)] = found
-            done += len(found)
-            if done < last:  # A stop was asked for.
+            last = done + 1 if self._admits else len(rates)
+            of_others = order[done * rows : last * rows]
+            found = super().run_epoch(data, of_others, batch_size, rates[done:last])
+            losses = np.concatenate([losses, found])
+            if len(losses) < last or last == len(rates):  # A stop was asked for, or all are taken.
                 break
-        return losses[:done]
+            rest = Steps(data, order[last * rows :], rows, rates[last:], optimizer.steps)
+            more, failed = self._take_steps(code, optimizer, rest)
+            losses = np.concatenate([losses, more])
+        return losses
 
     def _tell_few_rows(self, code: NetworkCode) -> None:
         self._tell(
@@ -145,15 +157,14 @@ class CompiledEngine(PlannedEngine):
             return super().accumulate(data, rows, batch_size, step)
         flat, vectors = self.network.flat, code.vectors
         vectors.values.spread(flat.values)
-        loss: Vector = np.zeros(1)
         steps = Steps(data, rows, len(rows), np.zeros(1), step)
-        outcome = code.run(steps, loss, self.threads, with_update=False)
+        outcome = code.run(steps, self.threads, with_update=False)
         if outcome.error is not None:
             raise outcome.error
         if outcome.failed:
             return super().accumulate(data, rows, batch_size, step)
         vectors.grads.collect(flat.grads)
-        return float(loss[0])
+        return float(code.losses.array[0])
 
     def compute_outputs(self, inputs: Array) -> Array:
         row = inputs.shape[1:]
@@ -177,14 +188,17 @@ class CompiledEngine(PlannedEngine):
             return super().compute_outputs(inputs)
 
     def _take_steps(
-        self, code: NetworkCode, optimizer: Optimizer, steps: Steps, losses: Vector
-    ) -> tuple[int, bool]:
-        """Take steps until all are done, one fails, or a stop is asked for."""
+        self, code: NetworkCode, optimizer: Optimizer, steps: Steps
+    ) -> tuple[Vector, bool]:
+        """Take steps until all are done, one fails, or a stop is asked for.
+
+        Return the losses of those that were taken, and whether one has failed.
+        """
         flat, vectors = self.network.flat, code.vectors
         optimizer.prepare(flat.values)
         state = optimizer.state_arrays
         vectors.spread(flat.values, state)
-        outcome = code.run(steps, losses, self.threads, should_stop=self.settings.should_stop)
+        outcome = code.run(steps, self.threads, should_stop=self.settings.should_stop)
         failed = outcome.failed
         while outcome.spoiled:
             # The steps before that one are taken anew, from where they began; between the ends of
@@ -194,12 +208,13 @@ class CompiledEngine(PlannedEngine):
             if not outcome.taken:
                 break
             before = steps._replace(rates=steps.rates[: outcome.taken])
-            outcome = code.run(before, losses, self.threads)
+            outcome = code.run(before, self.threads)
         vectors.collect(flat.values, flat.grads, state)
         optimizer.count_step(outcome.taken)
         if outcome.error is not None:
             raise outcome.error
-        return outcome.taken, failed
+        losses: Vector = code.losses.array[: outcome.taken].copy()
+        return losses, failed
 
     # -- preparing ------------------------------------------------------------------
 

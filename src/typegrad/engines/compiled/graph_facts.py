@@ -33,7 +33,7 @@ SUMMING = frozenset({"add.reduce", "matmul", "times_transposed", "add_at"})
 
 
 def readers_of(graph: Graph) -> dict[int, frozenset[int]]:
-    """Ids of the calls that read each node, by itself or through a view.
+    """Ids of the calls that read each node, by itself or through what does not change it.
 
     What is an output or an update is read by "call" 0.
     """
@@ -41,7 +41,8 @@ def readers_of(graph: Graph) -> dict[int, frozenset[int]]:
     for node in [*graph.outputs.values(), *(node for _, node in graph.updates)]:
         found.setdefault(id(node), set()).add(0)
     for call in reversed(graph.calls):
-        through = found.get(id(call), set()) if is_view(call) else {id(call)}
+        is_same = is_view(call) or is_sum_of_one(call)
+        through = found.get(id(call), set()) if is_same else {id(call)}
         for node in operands(call):
             found.setdefault(id(node), set()).update(through)
     return {key: frozenset(readers) for key, readers in found.items()}
@@ -83,6 +84,27 @@ def _joined(
 def is_view(call: Call) -> bool:
     """Whether the call's result lies in its operand's memory, or is all but its operand."""
     return name_of(call) in VIEWS
+
+
+def is_sum_of_one(call: Call) -> bool:
+    """Whether it sums the only float of each row, or finds the largest: then it is that float."""
+    return (
+        name_of(call) in ("add.reduce", "maximum.reduce")
+        and isinstance(call.arguments[0], Node)
+        and width_of(call.arguments[0]) == 1
+        and 0 not in axes_of(call)
+    )
+
+
+def axes_of(call: Call) -> tuple[int, ...]:
+    """Axes along which a call reduces, or joins."""
+    axis = call.keywords.get("axis", 0)
+    source = call.arguments[0]
+    rank = len(source.shape) if isinstance(source, Node) else len(call.shape)
+    if axis is None:
+        return tuple(range(rank))
+    axes = axis if isinstance(axis, tuple) else (axis,)
+    return tuple(int(each) % max(rank, 1) for each in axes)
 
 
 def name_of(call: Call) -> str:

@@ -11,12 +11,18 @@ import numpy as np
 
 from typegrad.engines.compiled.elementwise import C_NAMES
 from typegrad.engines.compiled.fusion import Pending, Value
-from typegrad.engines.compiled.graph_facts import is_random, known_number, name_of, width_of
+from typegrad.engines.compiled.graph_facts import (
+    axes_of,
+    is_random,
+    known_number,
+    name_of,
+    width_of,
+)
 from typegrad.engines.compiled.indexing import lower_codes, lower_getitem, lower_scattered_sum
 from typegrad.engines.compiled.layout import padded
 from typegrad.engines.compiled.program import Operand
 from typegrad.engines.compiled.schedule import Place, Step, Total
-from typegrad.tracing import Call, Leaf, Node
+from typegrad.tracing import Call, Leaf
 from typegrad.tracing.primitives import Ufunc
 
 if TYPE_CHECKING:
@@ -221,7 +227,7 @@ def _weight_gradient(lowering: StepLowering, left: Place, right: Place) -> Place
 def lower_reduction(lowering: StepLowering, call: Call) -> Value:
     """Lower sums over examples, and sums and maxima along rows."""
     name = name_of(call).removesuffix(".reduce")
-    axes = _axes(call)
+    axes = axes_of(call)
     source = lowering.value(call.arguments[0], call)
     if not source.is_of_examples:
         raise lowering.no_kernel(call)
@@ -340,7 +346,7 @@ def _times_pattern(
 def lower_concatenation(lowering: StepLowering, call: Call) -> Value:
     """Lower np.concatenate along the columns."""
     parts = [lowering.place(part, call) for part in call.arguments[0]]
-    if _axes(call) != (len(call.shape) - 1,) or width_of(call) != call.shape[-1]:
+    if axes_of(call) != (len(call.shape) - 1,) or width_of(call) != call.shape[-1]:
         raise lowering.no_kernel(call)
     if not all(part.is_of_examples for part in parts):
         raise lowering.no_kernel(call)
@@ -383,16 +389,6 @@ def lower_fill(lowering: StepLowering, call: Call) -> Value:
     if number is None:
         raise lowering.no_kernel(call)
     return lowering.number(number)
-
-
-def _axes(call: Call) -> tuple[int, ...]:
-    axis = call.keywords.get("axis", 0)
-    source = call.arguments[0]
-    rank = len(source.shape) if isinstance(source, Node) else len(call.shape)
-    if axis is None:
-        return tuple(range(rank))
-    axes = axis if isinstance(axis, tuple) else (axis,)
-    return tuple(int(each) % max(rank, 1) for each in axes)
 
 
 _EXCHANGES: tuple[list[object], ...] = ([], [0, 1], [1, 0], [-1, -2], [-2, -1], [(1, 0)])

@@ -35,6 +35,8 @@ class Kernel(Code):
         Of a float, and of a vector of floats.
     has_one_row
         Whether the tile has, and always has: then nothing is asked of how many there are.
+    is_public
+        As of `Code`.
 
     Attributes
     ----------
@@ -45,9 +47,16 @@ class Kernel(Code):
     """
 
     def __init__(
-        self, module: Any, name: str, bits: int, lanes: int, *, has_one_row: bool = False
+        self,
+        module: Any,
+        name: str,
+        bits: int,
+        lanes: int,
+        *,
+        has_one_row: bool = False,
+        is_public: bool = True,
     ) -> None:
-        super().__init__(module, name, 2)
+        super().__init__(module, name, 2, is_public=is_public)
         self.v: Vectors = Vectors(self, bits, lanes)
         self.instruction: Int
         self.frame: Int
@@ -106,11 +115,14 @@ def emit_chain(module: Any, chain: Chain, bits: int, lanes: int) -> None:
     An output may lie where an input lies: a vector's inputs are all read before its outputs are
     written. It returns 1 if something that is checked is not finite, else 0.
     """
+    several = Kernel(module, f"{chain.name}_rows", bits, lanes, is_public=False)
+    several.finish(_write_chain(several, chain, several.rows))
     code = Kernel(module, chain.name, bits, lanes)
-    # Most often there is one row, however long; what several need takes as long as a few floats.
+    # Most often there is one row, however long; what several need takes as long as a few floats,
+    # even to save the registers that they use.
     with code.when(code.rows.equals(1)):
         code.leave(_write_chain(code, chain, code.integer(1)))
-    code.finish(_write_chain(code, chain, code.rows))
+    code.finish(code.call(several.function, code.instruction, code.frame))
 
 
 def _write_chain(code: Kernel, chain: Chain, rows: Int) -> Int:

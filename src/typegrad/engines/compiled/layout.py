@@ -39,6 +39,29 @@ def address_of(array: Any) -> int:
     return address
 
 
+class KeptArray:
+    """Memory for what each call needs anew: calls of the same size take the same.
+
+    Attributes
+    ----------
+    array
+        What was asked for last.
+    address
+        Where it lies.
+    """
+
+    def __init__(self, dtype: np.dtype[Any]) -> None:
+        self.array: Any = np.empty(0, dtype)
+        self.address: int = 0
+
+    def of_shape(self, *shape: int) -> Any:
+        """Return an array of a shape; what is in it is left over."""
+        if self.array.shape != shape:
+            self.array = np.empty(shape, self.array.dtype)
+            self.address = address_of(self.array)
+        return self.array
+
+
 @dataclass(frozen=True)
 class Segment:
     """Where one parameter lies: in the network's flat buffer, and with padded rows.

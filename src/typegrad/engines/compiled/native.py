@@ -107,8 +107,7 @@ class TilePrograms:
     rows
         How many of a tile's rows each thread takes.
     table
-        For each thread, start and end of its programs for rows, for parameters, and for
-        parameters in the last step.
+        For each thread, start and end of its programs, as `worker.TILE_PROGRAMS` has them.
     """
 
     def __init__(
@@ -259,11 +258,14 @@ class NativeStep:
         tile = self._one_tile(has_one_row=rows == 1, keeps_gradient=False)
         ahead = max(rows, FETCHED_AHEAD)
         gathering = self._gathering(places, programs.sources, tile.addresses, ahead)
-        return TilePrograms(
-            own_rows,
-            [encode(tile.for_rows(gathering, thread * own_rows)) for thread in range(threads)],
-            self._shares[key],
-        )
+        for_rows = [
+            encode(tile.for_rows(gathering, thread * own_rows)) for thread in range(threads)
+        ]
+        shares = self._shares[key]
+        if threads == 1:
+            shares = [[np.concatenate([*for_rows, *share])] for share in shares]
+            for_rows = [encode([])]
+        return TilePrograms(own_rows, for_rows, shares)
 
     def _encode_shares(self, threads: int, has_one_row: bool) -> list[list[IntArray]]:
         """Return each thread's programs for parameters, of all steps and of the last."""

@@ -14,6 +14,7 @@ from typegrad.engines.compiled.branches import takes_branches
 from typegrad.engines.compiled.graph_facts import NotNativeError
 from typegrad.engines.compiled.layout import (
     FlatVectors,
+    KeptArray,
     PaddedParameters,
     address_of,
 )
@@ -44,7 +45,7 @@ from typegrad.engines.planned_step import UpdateArrays, trace_update
 from typegrad.layers.mode import Mode
 from typegrad.optimizers import FullBatchOptimizer, Optimizer
 from typegrad.tracing import TraceError
-from typegrad.types import IntArray, Vector
+from typegrad.types import IntArray
 
 if TYPE_CHECKING:
     from typegrad.network import NeuralNetwork
@@ -118,6 +119,8 @@ class NetworkCode:
     ----------
     vectors
         Parameters, gradient and the optimizer's state, as native code has them.
+    losses : KeptArray
+        Of the steps that were taken last.
     update_problem : str or None
         Why the update cannot be native, if it cannot.
     takes_whole_batch : bool
@@ -164,6 +167,7 @@ class NetworkCode:
         self._courses: dict[tuple[int, int, bool], _Course] = {}
         self._fixed: tuple[_Course, Programs] | None = None
         self._tile: TilePrograms | None = None
+        self.losses: KeptArray = KeptArray(np.dtype(np.float64))
         self._workspaces = self._sums = aligned_zeros(0, self._dtype)
         self._partials = np.zeros(self._padded.blocks)
         # Says if it is not native.
@@ -200,7 +204,7 @@ class NetworkCode:
 
     def is_outdated(self) -> bool:
         """Whether it has to be made anew, since constants of the formulas have changed."""
-        return any(step.is_outdated() for step in self._steps.values())
+        return any(map(NativeStep.is_outdated, self._steps.values()))
 
     @property
     def has_update(self) -> bool:
@@ -232,16 +236,18 @@ class NetworkCode:
     def run(
         self,
         steps: Steps,
-        losses: Vector,
         threads: int,
         *,
         with_update: bool = True,
         should_stop: Callable[[], bool] = never,
     ) -> Outcome:
-        """Take steps, on the vectors as they are, until one fails or a stop is asked for."""
+        """Take steps, on the vectors as they are, until one fails or a stop is asked for.
+
+        Their losses are in `losses` then.
+        """
         course = self._course(steps.rows_per_step, threads, with_update)
         step = course.step
-        kept = self._set_job(course, steps, losses)
+        kept = self._set_job(course, steps)
         step.take_states()
         if step.opaque:
             outcome = self._run_with_opaque(step, steps, course.threads, should_stop)
@@ -321,11 +327,11 @@ class NetworkCode:
                 ending,
                 self._chunk_count(step, rows, ending),
                 max(1, WORK_PER_CALL // work),
-                StepNumbers((*updating, *step.lowered.counts)),
+                StepNumbers((*updating, *step.lowered.counts), self._dtype),
             )
         return self._courses[key]
 
-    def _set_job(self, course: _Course, steps: Steps, losses: Vector) -> list[Any]:
+    def _set_job(self, course: _Course, steps: Steps) -> list[Any]:
         """Write the job; return the arrays that it names by address."""
         step = course.step
         programs = step.programs(steps.data)
@@ -338,17 +344,17 @@ class NetworkCode:
             last_chunks = self._chunk_count(step, last_rows, course.ending)
         last_rows = min(last_rows, steps.rows_per_step)
         order = np.ascontiguousarray(steps.order, np.int64)
-        scalars = course.numbers.table(steps, last_rows, self._dtype)
+        course.numbers.compute(steps, last_rows)
+        self.losses.of_shape(len(steps.rates))
         fields = {
             "order": address_of(order),
             "total_rows": len(order),
             "last_chunks": last_chunks,
             "steps_before": steps.first,
-            "scalars": address_of(scalars),
-            "scalar_bytes": scalars.strides[0],
-            "losses": address_of(losses),
+            "scalars": course.numbers.table.address,
+            "losses": self.losses.address,
         }
-        kept = [order, scalars]
+        kept: list[Any] = [order]
         if step.lowered.masks:
             numbers = range(steps.first, steps.first + len(steps.rates))
             keys = mask_keys(step.lowered.masks, self._settings, numbers)
@@ -382,6 +388,7 @@ class NetworkCode:
             "partials": self._partials.ctypes.data,
             "share_offset": SHARE,
             "factor_offset": FACTOR,
+            "scalar_bytes": course.numbers.row_bytes,
             "clip_norm": double_bits(self._settings.clip_norm or np.inf),
         }
         for name, program in (

@@ -18,6 +18,11 @@ TURN_SECONDS = 0.02
 """Time between two looks at whether a stop was asked for, where nobody knows what a step costs."""
 
 
+_FIRST, _LAST, _FAILED, _SPOILED = (
+    JOB[name] for name in ("first_step", "last_step", "failed", "spoiled")
+)
+
+
 class Turns:
     """How many steps are taken at a time where parts of them run as they are written."""
 
@@ -67,9 +72,10 @@ class Runner:
 
     def __init__(self, worker: Callable[[int, int, int], int]) -> None:
         self._worker = worker
-        self._job = aligned_zeros(JOB_WORDS, np.dtype(np.int64))
+        job = aligned_zeros(JOB_WORDS, np.dtype(np.int64))
+        self._address: int = job.ctypes.data
+        self._job = memoryview(job)  # It takes and gives Python's integers.
         self._job[JOB["yield_function"]] = yield_function()
-        self._address: int = self._job.ctypes.data
         self._pool: ThreadPoolExecutor | None = None
         self._pool_threads = 0
 
@@ -81,13 +87,16 @@ class Runner:
     def run(self, first: int, last: int, threads: int) -> tuple[int, bool, bool]:
         """Take some steps; return an outcome's first three parts."""
         job = self._job
-        self.set({"first_step": first, "last_step": last, "failed": 0, "spoiled": 0})
-        helpers = self._start_helpers(threads)
-        taken = self._worker(self._address, 0, threads)
-        for helper in helpers:
-            helper.result()
-        spoiled = bool(job[JOB["spoiled"]])
-        return taken, spoiled or bool(job[JOB["failed"]]), spoiled
+        job[_FIRST], job[_LAST], job[_FAILED], job[_SPOILED] = first, last, 0, 0
+        if threads == 1:
+            taken = self._worker(self._address, 0, 1)
+        else:
+            helpers = self._start_helpers(threads)
+            taken = self._worker(self._address, 0, threads)
+            for helper in helpers:
+                helper.result()
+        spoiled = job[_SPOILED] != 0
+        return taken, spoiled or job[_FAILED] != 0, spoiled
 
     def run_turns(
         self,
@@ -97,17 +106,14 @@ class Runner:
         steps_of_turn: Callable[[int], int],
     ) -> Outcome:
         """Take steps, so many in each turn: they may depend on how many are done."""
-        outcome = Outcome(0, False, False)
-        while outcome.taken < total and not outcome.failed and not should_stop():
-            done = outcome.taken
+        done, failed, spoiled = 0, False, False
+        while done < total and not failed and not should_stop():
             last = min(done + steps_of_turn(done), total)
             taken, failed, spoiled = self.run(done, last, threads)
-            outcome = Outcome(done + taken, failed, spoiled)
-        return outcome
+            done += taken
+        return Outcome(done, failed, spoiled)
 
     def _start_helpers(self, threads: int) -> list[Any]:
-        if threads == 1:
-            return []
         if self._pool is None or self._pool_threads < threads - 1:
             # As many as there are helpers: each waits for all others.
             self._pool_threads = threads - 1

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from typegrad.engines.base import TrainingData
+from typegrad.engines.compiled.layout import KeptArray
 from typegrad.tracing.scalar import Scalar, ScalarFormulas, is_power_of_fraction, power
 from typegrad.types import IntArray, Vector
 
@@ -19,6 +20,8 @@ BLOCK_STEPS = 4096
 _ARITHMETIC = frozenset(
     {operator.add, operator.sub, operator.mul, operator.truediv, operator.neg, power}
 )
+
+_OF_EPOCH = ("learning_rate", "examples")
 
 
 class Steps(NamedTuple):
@@ -57,23 +60,49 @@ class StepNumbers:
     scalars
         Formulas of ``learning_rate``, ``step`` (from 1, in the whole training), and ``examples``,
         the step's number of rows.
+    dtype
+        Of the numbers.
+
+    Attributes
+    ----------
+    table
+        The numbers of each step, which fill a row, with its address.
+    row_bytes
+        From one row to the next.
     """
 
-    def __init__(self, scalars: Iterable[Scalar]) -> None:
+    def __init__(self, scalars: Iterable[Scalar], dtype: np.dtype[Any]) -> None:
+        scalars = list(scalars)
         self._formulas = ScalarFormulas(scalars, given=_is_of_step)
         of_step = [name for name in self._formulas.names if isinstance(name, Scalar)]
         self._of_step = ScalarFormulas(of_step, given=_is_power_of_step)
         self._block = -1
         self._columns: list[Vector] = []
+        self._width = max(self._formulas.count, 1)
+        self.table: KeptArray = KeptArray(dtype)
+        self.row_bytes: int = self._width * dtype.itemsize
+        # Without the step's number, epochs of the same rates have the same numbers.
+        self._may_be_same = all(_is_arithmetic(each, _OF_EPOCH) for each in scalars)
+        self._table_of: tuple[object, ...] | None = None
 
-    def table(self, steps: Steps, last_rows: int, dtype: np.dtype[Any]) -> Any:
-        """Return the numbers of each step, which fill a row; the last step has so many rows."""
-        count, first = len(steps.rates), steps.first + 1
-        table = np.empty((count, max(self._formulas.count, 1)), dtype)
+    def compute(self, steps: Steps, last_rows: int) -> None:
+        """Fill the table; the last step has so many rows."""
+        wanted = None
+        if self._may_be_same and len(steps.rates) <= BLOCK_STEPS:
+            wanted = (steps.rates.tobytes(), steps.rows_per_step, last_rows)
+            if wanted == self._table_of:
+                return
+        self._table_of = None
+        self._fill_table(steps, last_rows)
+        self._table_of = wanted
+
+    def _fill_table(self, steps: Steps, last_rows: int) -> None:
+        count = len(steps.rates)
+        table = self.table.of_shape(count, self._width)
         with np.errstate(all="ignore"):  # The step finds out what is not finite.
             done = 0
             while done < count:
-                block, start = divmod(first + done, BLOCK_STEPS)
+                block, start = divmod(steps.first + 1 + done, BLOCK_STEPS)
                 size = min(BLOCK_STEPS - start, count - done)
                 columns = iter(self._columns_of(block))
                 values = [
@@ -86,7 +115,6 @@ class StepNumbers:
                 for number, column in enumerate(self._formulas.compute(*values)):
                     table[done : done + size, number] = column
                 done += size
-        return table
 
     def _columns_of(self, block: int) -> Sequence[Vector]:
         """Return what depends on nothing but the step, in the order of the formulas' names."""
@@ -115,14 +143,19 @@ def _of_each_step(name: str, steps: Steps, done: int, size: int, last_rows: int)
 
 
 def _is_of_step(part: Scalar) -> bool:
-    """Whether it is arithmetic with nothing but the step's number.
+    """Whether it is arithmetic with nothing but the step's number."""
+    return _is_arithmetic(part, ("step",))
 
-    Other functions are called for each number, and not for numbers that may never be asked for.
+
+def _is_arithmetic(part: Scalar, names: Collection[str]) -> bool:
+    """Whether it is arithmetic with nothing but numbers of these names.
+
+    Other functions are called for each step that is taken: they may take their time, or change.
     """
     if part.function is None:
-        return part.text == "step"
+        return part.text in names
     parts = [each for each in part.arguments if isinstance(each, Scalar)]
-    return part.function in _ARITHMETIC and all(map(_is_of_step, parts))
+    return part.function in _ARITHMETIC and all(_is_arithmetic(each, names) for each in parts)
 
 
 def _is_power_of_step(part: Scalar) -> bool:

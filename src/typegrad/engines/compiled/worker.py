@@ -83,7 +83,10 @@ what comes before a phase: that is known in time.
 
 FOR_ROWS, FOR_PARAMETERS, FOR_PARAMETERS_LAST = range(3)
 TILE_PROGRAMS = 3
-"""What each thread has for steps of one tile; start and end of each program."""
+"""What each thread has for steps of one tile; start and end of each program.
+
+A thread that is alone has nothing for rows: its programs for parameters begin with that.
+"""
 
 JOINT, FIRST_TILE, NEXT_TILE = range(3)
 PHASE_PROGRAMS = 3
@@ -120,6 +123,7 @@ class Worker(Code):
         self.threads: Int
         self.job, self.thread, self.threads = self.arguments
         self.ending: Int = self.field("ending")
+        self.is_alone = False  # While that is known of the code that is written.
         self.frame: Int = self.memory(FRAME_FIELDS)
         # Of a step of one tile, all threads work on the same memory.
         is_shared = self.ending.equals(UPDATE_IN_TILE)
@@ -145,7 +149,9 @@ class Worker(Code):
             # Steps of a few rows, most often: what is known of them is not asked in each.
             asked = self.thread, self.threads, self.ending
             self.thread, self.threads, self.ending = map(self.integer, (0, 1, UPDATE_IN_TILE))
+            self.is_alone = True
             self.leave(self.take_steps())
+            self.is_alone = False
             self.thread, self.threads, self.ending = asked
         self.finish(self.take_steps())
 
@@ -228,13 +234,16 @@ class Worker(Code):
         self.set_share(rows, self.workspace)
         self.write(self.frame, self.field("gradient"), SUMS)
         programs = self.field("tile_programs") + self.thread * (TILE_PROGRAMS * 2 * WORD)
-        first = self.thread * self.field("own_rows")
-        count = (rows - first).min(self.field("own_rows"))
-        with self.when(count > 0):
-            self.set_rows(begin, first, count)
-            self.run_tile_program(programs, self.integer(FOR_ROWS))
-        self.wait(taken)
-        self.write(self.frame, rows, ROWS)
+        if self.is_alone:
+            self.set_rows(begin, self.integer(0), rows)
+        else:
+            first = self.thread * self.field("own_rows")
+            count = (rows - first).min(self.field("own_rows"))
+            with self.when(count > 0):
+                self.set_rows(begin, first, count)
+                self.run_tile_program(programs, self.integer(FOR_ROWS))
+            self.wait(taken)
+            self.write(self.frame, rows, ROWS)
         number = self.integer(FOR_PARAMETERS_LAST).choose(is_last, FOR_PARAMETERS)
         self.run_tile_program(programs, number)
 
