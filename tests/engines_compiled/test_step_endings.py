@@ -11,7 +11,7 @@ import pytest
 
 import typegrad as tg
 from typegrad.engines import CompiledEngine, EagerEngine, Engine, StepSettings, TrainingData
-from typegrad.engines.compiled import native, network_code, worker
+from typegrad.engines.compiled import job, native, network_code
 from typegrad.errors import NumericalError
 from typegrad.types import Array, Vector
 
@@ -86,8 +86,8 @@ def test_all_endings_give_the_same_bits(
 
     used = endings_used(monkeypatch)
     chosen = train(None)
-    assert used == [worker.UPDATE_IN_TILE]
-    for ending in (worker.UPDATE_BY_BLOCKS, worker.UPDATE_AFTER_CHECK):
+    assert used == [job.UPDATE_IN_TILE]
+    for ending in (job.UPDATE_BY_BLOCKS, job.UPDATE_AFTER_CHECK):
         assert train(ending).tobytes() == chosen.tobytes()
 
 
@@ -131,13 +131,13 @@ def test_linear_regression_a_row_at_a_time(
 
     used = endings_used(monkeypatch)
     found = train(CompiledEngine, 41)
-    assert used == [worker.UPDATE_IN_TILE]
+    assert used == [job.UPDATE_IN_TILE]
     assert train(CompiledEngine, 7).tobytes() == found.tobytes()
     expected = train(EagerEngine, 41)
     error = 200 * float(np.finfo(dtype).eps)
     largest = float(np.abs(expected).max())
     np.testing.assert_allclose(found, expected, rtol=error, atol=error * largest)
-    for ending in (worker.UPDATE_BY_BLOCKS, worker.UPDATE_AFTER_CHECK):
+    for ending in (job.UPDATE_BY_BLOCKS, job.UPDATE_AFTER_CHECK):
         monkeypatch.setattr(network_code.NetworkCode, "_ending", lambda *_, ending=ending: ending)
         assert train(CompiledEngine, 41).tobytes() == found.tobytes()
 
@@ -165,7 +165,7 @@ def test_threads_share_steps_of_all_sizes(
         results.append([each.tobytes() for each in numbers])
     assert results[0] == results[1] == results[2]
     is_one_tile = batch_size <= native.NARROW_TILE_ROWS
-    assert used == [worker.UPDATE_IN_TILE if is_one_tile else worker.UPDATE_BY_BLOCKS] * 3
+    assert used == [job.UPDATE_IN_TILE if is_one_tile else job.UPDATE_BY_BLOCKS] * 3
 
 
 class Unused(tg.Layer):
@@ -199,7 +199,7 @@ def test_a_norm_is_known_before_the_update(monkeypatch: pytest.MonkeyPatch) -> N
     used = endings_used(monkeypatch)
     settings = StepSettings(clip_norm=0.01)
     numbers_after(CompiledEngine(network_for("float32"), tg.SGD(), settings), tg.SGD(), 10, 2)
-    assert used == [worker.UPDATE_AFTER_CHECK]
+    assert used == [job.UPDATE_AFTER_CHECK]
 
 
 @pytest.mark.parametrize("threads", [1, 2])

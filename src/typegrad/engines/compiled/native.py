@@ -107,7 +107,7 @@ class TilePrograms:
     rows
         How many of a tile's rows each thread takes.
     table
-        For each thread, start and end of its programs, as `worker.TILE_PROGRAMS` has them.
+        For each thread, start and end of its programs, as `job.TILE_PROGRAMS` has them.
     """
 
     def __init__(

@@ -12,6 +12,12 @@ from typegrad.aligned import aligned_zeros
 from typegrad.engines.base import StepSettings, TrainingData, all_finite, never
 from typegrad.engines.compiled.branches import takes_branches
 from typegrad.engines.compiled.graph_facts import NotNativeError
+from typegrad.engines.compiled.job import (
+    NO_UPDATE,
+    UPDATE_AFTER_CHECK,
+    UPDATE_BY_BLOCKS,
+    UPDATE_IN_TILE,
+)
 from typegrad.engines.compiled.layout import (
     FlatVectors,
     KeptArray,
@@ -35,12 +41,6 @@ from typegrad.engines.compiled.runner import Outcome, Runner, Turns, double_bits
 from typegrad.engines.compiled.step_numbers import StepNumbers, Steps
 from typegrad.engines.compiled.traced_step import TracedStep
 from typegrad.engines.compiled.updates import Clipping, LoweredUpdate, lower_update
-from typegrad.engines.compiled.worker import (
-    NO_UPDATE,
-    UPDATE_AFTER_CHECK,
-    UPDATE_BY_BLOCKS,
-    UPDATE_IN_TILE,
-)
 from typegrad.engines.planned_step import UpdateArrays, trace_update
 from typegrad.layers.mode import Mode
 from typegrad.optimizers import FullBatchOptimizer, Optimizer

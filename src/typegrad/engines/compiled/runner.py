@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from typegrad.aligned import aligned_zeros
+from typegrad.engines.compiled.job import JOB, JOB_WORDS
 from typegrad.engines.compiled.target import yield_function
-from typegrad.engines.compiled.worker import JOB, JOB_WORDS
 
 TURN_SECONDS = 0.02
 """Time between two looks at whether a stop was asked for, where nobody knows what a step costs."""
