@@ -213,7 +213,7 @@ class CompiledEngine(PlannedEngine):
         optimizer.count_step(outcome.taken)
         if outcome.error is not None:
             raise outcome.error
-        losses: Vector = code.losses.array[: outcome.taken].copy()
+        losses: Vector = code.losses.take(outcome.taken)
         return losses, failed
 
     # -- preparing ------------------------------------------------------------------

@@ -41,8 +41,7 @@ def readers_of(graph: Graph) -> dict[int, frozenset[int]]:
     for node in [*graph.outputs.values(), *(node for _, node in graph.updates)]:
         found.setdefault(id(node), set()).add(0)
     for call in reversed(graph.calls):
-        is_same = is_view(call) or is_sum_of_one(call)
-        through = found.get(id(call), set()) if is_same else {id(call)}
+        through = found.get(id(call), set()) if is_same(call) else {id(call)}
         for node in operands(call):
             found.setdefault(id(node), set()).update(through)
     return {key: frozenset(readers) for key, readers in found.items()}
@@ -86,13 +85,18 @@ def is_view(call: Call) -> bool:
     return name_of(call) in VIEWS
 
 
+def is_same(call: Call) -> bool:
+    """Whether the call's result lies where its first operand lies."""
+    return is_view(call) or is_sum_of_one(call)
+
+
 def is_sum_of_one(call: Call) -> bool:
     """Whether it sums the only float of each row, or finds the largest: then it is that float."""
     return (
         name_of(call) in ("add.reduce", "maximum.reduce")
         and isinstance(call.arguments[0], Node)
         and width_of(call.arguments[0]) == 1
-        and 0 not in axes_of(call)
+        and axes_of(call) == tuple(range(1, len(call.arguments[0].shape)))
     )
 
 

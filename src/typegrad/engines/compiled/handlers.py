@@ -14,6 +14,8 @@ from typegrad.engines.compiled.fusion import Pending, Value
 from typegrad.engines.compiled.graph_facts import (
     axes_of,
     is_random,
+    is_same,
+    is_sum_of_one,
     known_number,
     name_of,
     width_of,
@@ -115,16 +117,18 @@ def _join_bias(lowering: StepLowering, call: Call) -> Place | None:
     if not (isinstance(product, Call) and isinstance(bias, Leaf)):
         return None
     out, row = lowering.value(product, call), lowering.value(bias, call)
+    while isinstance(product, Call) and is_same(product):
+        product = product.arguments[0]
     if not (isinstance(out, Place) and isinstance(row, Place) and row.form == "row"):
         return None
     assert isinstance(row.memory, Operand)
     if row.width != out.width or lowering.readers[id(product)] != {id(call)}:
         return None
-    step = lowering.schedule.steps[-1]
+    made_last = lowering.schedule.steps[-1:]
     # Its sums may begin with another row already.
-    if step.outputs[0] is not out or step.start != lowering.zeros:
+    if not made_last or made_last[0].outputs[0] is not out or made_last[0].start != lowering.zeros:
         return None
-    step.start = row.memory
+    made_last[0].start = row.memory
     return out
 
 
@@ -241,7 +245,7 @@ def lower_reduction(lowering: StepLowering, call: Call) -> Value:
     along_rows = axes == tuple(range(1, rank))
     if not along_rows or name not in ("add", "maximum"):
         raise lowering.no_kernel(call)
-    if source.width == 1:
+    if is_sum_of_one(call):
         return source
     place = lowering.force(source)
     out = lowering.new_place(1)

@@ -1,7 +1,8 @@
 """Kernels: native functions that take an instruction and a frame.
 
 Threads may share a tile, each with some of its rows. So a kernel may write beyond its columns
-within a row's stride only, and beyond its rows only up to whole vectors of a single column.
+within a row's stride only, and beyond its rows only up to whole vectors of a single column. A
+kernel for one row is alone with the tile, and may write into the next row.
 """
 
 from __future__ import annotations

@@ -39,8 +39,12 @@ def address_of(array: Any) -> int:
     return address
 
 
+KEPT_BYTES = 2**18
+"""Largest array that is kept from one call to the next: to a longer call, a new one is nothing."""
+
+
 class KeptArray:
-    """Memory for what each call needs anew: calls of the same size take the same.
+    """Memory for what each call needs anew: short calls of the same size take the same.
 
     Attributes
     ----------
@@ -60,6 +64,17 @@ class KeptArray:
             self.array = np.empty(shape, self.array.dtype)
             self.address = address_of(self.array)
         return self.array
+
+    def take(self, count: int) -> Any:
+        """Return the first numbers, for good: a copy, or what is too large to be kept."""
+        array = self.array
+        self.drop_large()
+        return array[:count].copy() if array is self.array else array[:count]
+
+    def drop_large(self) -> None:
+        """Forget an array that is too large to be kept."""
+        if self.array.nbytes > KEPT_BYTES:
+            self.array = np.empty(0, self.array.dtype)
 
 
 @dataclass(frozen=True)

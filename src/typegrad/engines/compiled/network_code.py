@@ -256,6 +256,7 @@ class NetworkCode:
                 len(steps.rates), course.threads, should_stop, lambda _: course.at_a_time
             )
         del kept
+        course.numbers.table.drop_large()
         if outcome.failed and step.lowered.changed_states and not step.opaque:
             return outcome._replace(spoiled=True)
         if not outcome.spoiled:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import NamedTuple
 
 from typegrad.engines.compiled.chain import Chain
@@ -102,8 +103,9 @@ class OneTile:
 
     def _makes_loss(self) -> Step | None:
         """Return the chain that makes the loss of the only row, if nothing but its sum reads it."""
-        total = self._sums()[self._loss.offset].step
-        if not self.has_one_row or total.kernel != "total":
+        total = self._sums[self._loss.offset].step
+        is_wanted_once = len(self._calls(total)) == 1
+        if not (self.has_one_row and is_wanted_once and total.kernel == "total"):
             return None
         (loss,) = total.inputs
         first, *others = (each for each in self.layout.schedule.steps if _uses(each, loss))
@@ -112,7 +114,7 @@ class OneTile:
 
     def _with_loss_in_place(self, step: Step) -> Step:
         """Return the step that puts the loss where its sum would be: there is a vector's room."""
-        (loss,) = self._sums()[self._loss.offset].step.inputs
+        (loss,) = self._sums[self._loss.offset].step.inputs
         in_place = replace(loss, memory=self._loss)
         outputs = tuple(in_place if place == loss else place for place in step.outputs)
         return replace(step, outputs=outputs)
@@ -144,26 +146,26 @@ class OneTile:
 
     def _units(self) -> Iterator[tuple[int, list[Instruction]]]:
         """Give what belongs together, with the number of floats that it updates."""
-        sums = self._sums()
-        loss = sums.pop(self._loss.offset).call
+        loss = self._sums[self._loss.offset].call
         yield 0, [] if self._makes_loss() is not None else [loss]
         waiting: list[Segment] = []
         for segment in self.padded.segments:
-            summing = sums.get(gradient_of(segment, self.itemsize).offset)
+            summing = self._summing(segment)
             is_product = summing is not None and summing.step.kernel == "product"
             if summing is not None and is_product and self._is_cut(segment):
-                yield from self._whole(waiting, sums)
+                yield from self._whole(waiting)
                 yield from self._parts(segment, summing.call)
                 waiting = []
                 continue
             waiting.append(segment)
             if sum(each.floats for each in waiting) >= LARGEST_BLOCK:
-                yield from self._whole(waiting, sums)
+                yield from self._whole(waiting)
                 waiting = []
-        yield from self._whole(waiting, sums)
+        yield from self._whole(waiting)
 
-    def _sums(self) -> dict[int, _Sum]:
-        """Return what computes each sum over the rows, by the sum's place."""
+    @cached_property
+    def _sums(self) -> Mapping[int, _Sum]:
+        """What computes each sum over the rows, by the sum's place."""
         sums: dict[int, _Sum] = {}
         for step in self.layout.schedule.steps:
             output = step.outputs[0]
@@ -171,6 +173,11 @@ class OneTile:
                 calls = [_Sum(step, call) for call in self._calls(step)]
                 sums.update(zip(output.memory.offsets, calls, strict=True))
         return sums
+
+    def _summing(self, segment: Segment) -> _Sum | None:
+        """Return what computes the gradient of a parameter; nothing if it is zero."""
+        gradient = gradient_of(segment, self.itemsize)
+        return self._sums.get(gradient.offset) if segment.width else None
 
     def _is_cut(self, segment: Segment) -> bool:
         """Whether a parameter is updated by itself, some rows at a time."""
@@ -183,21 +190,19 @@ class OneTile:
         has_no_ends = segment.width == segment.stride
         return self.has_one_row and has_no_ends and not self.keeps_gradient
 
-    def _whole(
-        self, segments: list[Segment], sums: Mapping[int, _Sum]
-    ) -> Iterator[tuple[int, list[Instruction]]]:
+    def _whole(self, segments: list[Segment]) -> Iterator[tuple[int, list[Instruction]]]:
         """Give the unit of parameters side by side, if there are any."""
         if not segments:
             return
         first, count = segments[0], sum(segment.floats for segment in segments)
-        factors = self._factors_for_one_output(segments, sums)
+        factors = self._factors_for_one_output(segments)
         if factors is not None:
             yield count, [self._updating(self.outer_update, first, (1, count), factors)]
             return
         instructions = []
         for segment in segments:
             gradient = gradient_of(segment, self.itemsize)
-            summing = sums.get(gradient.offset) if segment.width else None
+            summing = self._summing(segment)
             kernel = None if summing is None else summing.step.kernel
             if summing is not None and self.has_one_row and kernel == "product":
                 instructions.append(self._outer_product(summing.call, segment, gradient))
@@ -209,14 +214,12 @@ class OneTile:
         place = (gradient_of(first, self.itemsize),)
         yield count, [*instructions, self._updating(self.update, first, (1, count), place)]
 
-    def _factors_for_one_output(
-        self, segments: list[Segment], sums: Mapping[int, _Sum]
-    ) -> tuple[Operand, Operand] | None:
+    def _factors_for_one_output(self, segments: list[Segment]) -> tuple[Operand, Operand] | None:
         """Return the factors of a gradient for one row, by weights and bias of a single output.
 
         They are the row of the data, with the 1 that it was gathered with behind it, and a number.
         """
-        found = [sums.get(gradient_of(each, self.itemsize).offset) for each in segments]
+        found = [self._summing(each) for each in segments]
         if not self.has_one_row or self.keeps_gradient or None in found or len(found) != 2:
             return None
         by_weights, by_bias = (each.step for each in found if each is not None)

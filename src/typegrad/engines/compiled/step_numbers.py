@@ -89,8 +89,8 @@ class StepNumbers:
         """Fill the table; the last step has so many rows."""
         wanted = None
         if self._may_be_same and len(steps.rates) <= BLOCK_STEPS:
-            wanted = (steps.rates.tobytes(), steps.rows_per_step, last_rows)
-            if wanted == self._table_of:
+            wanted = (steps.rates.dtype, steps.rates.tobytes(), steps.rows_per_step, last_rows)
+            if wanted == self._table_of and len(self.table.array) == len(steps.rates):
                 return
         self._table_of = None
         self._fill_table(steps, last_rows)
