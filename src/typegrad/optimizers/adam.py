@@ -95,7 +95,7 @@ class Adam(_MomentOptimizer):
             new["largest_mean_square"] = square
         # The numbers are gathered, as Kingma and Ba suggest: fewer operations on vectors.
         correction = (1.0 - beta2**step) ** 0.5
-        size = learning_rate * correction / (1.0 - beta1**step)
+        size = learning_rate * (correction / (1.0 - beta1**step))
         direction = new["mean"] / (np.sqrt(square) + self.epsilon * correction)
         return parameters - size * direction, new
 

@@ -71,6 +71,7 @@ class CompiledEngine(PlannedEngine):
         self._data: TrainingData | None = None
         self._admits = True
         self._failures = 0
+        self._stepping = optimizer if isinstance(optimizer, Optimizer) else None
         self._forward: ForwardCode | None = None
         self._row_without_code: Shape | None = None
 
@@ -81,14 +82,14 @@ class CompiledEngine(PlannedEngine):
         if not len(permutation):  # There may be no example to trace with.
             return super().run_epoch(data, permutation, batch_size, learning_rates)
         code = self._code_for(data)
-        optimizer = self.optimizer
+        optimizer = self._stepping
         # Elsewhere a step's gradient is native, and the rest as in the other engines.
         is_whole = code is not None and code.has_update
         is_plain = (
             self.settings.synchronize is leave_gradient
             and np.minimum.reduce(learning_rates, initial=0.0) >= 0
         )
-        if code is None or not (is_whole and is_plain) or isinstance(optimizer, FullBatchOptimizer):
+        if code is None or optimizer is None or not (is_whole and is_plain):
             return super().run_epoch(data, permutation, batch_size, learning_rates)
         rows_per_step = min(batch_size * self.settings.accumulation_steps, len(permutation))
         if not code.takes(rows_per_step, batch_size):
