@@ -112,7 +112,7 @@ class CompiledEngine(PlannedEngine):
         batch_size: int,
         losses: Vector,
     ) -> Vector:
-        """Take the steps from one on that has failed in native code; return all losses."""
+        """Take the steps from the one on that failed in native code; return all losses."""
         data, order, rows, rates, _ = steps
         failed = True
         while failed:

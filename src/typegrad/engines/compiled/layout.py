@@ -40,7 +40,7 @@ def address_of(array: Any) -> int:
 
 
 KEPT_BYTES = 2**18
-"""Largest array that is kept from one call to the next: to a longer call, a new one is nothing."""
+"""Largest array that is kept from one call to the next: longer calls do not notice a new one."""
 
 
 class KeptArray:
