@@ -18,6 +18,7 @@ from typegrad.engines.planned_layout import (
     same_shape,
 )
 from typegrad.engines.planned_memory import Arena, Block, Liveness, direct_targets
+from typegrad.engines.planned_order import with_early_derivatives
 from typegrad.engines.planned_plan import (
     CopiedResult,
     MaskStep,
@@ -54,7 +55,7 @@ _POWERS = {2: np.square, 0.5: np.sqrt, 1: np.positive, -1: np.reciprocal}
 def plan(graph: Graph, arena: Arena) -> Plan:
     """Lay out memory for a graph and bind its calls."""
     arena.reset()
-    return _Planner(graph, arena, ScalarSlots()).plan()
+    return _Planner(with_early_derivatives(graph), arena, ScalarSlots()).plan()
 
 
 class _Planner:

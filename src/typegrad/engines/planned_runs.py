@@ -87,12 +87,13 @@ def split_into_runs(graph: Graph) -> Iterator[Run]:
     start = 0
     calls = graph.calls
     for place in range(1, len(calls) + 1):
-        if place == len(calls) or not _belong_together(calls[start], calls[place]):
+        if place == len(calls) or not belong_together(calls[start], calls[place]):
             yield Run(start, calls[start:place])
             start = place
 
 
-def _belong_together(first: Call, call: Call) -> bool:
+def belong_together(first: Call, call: Call) -> bool:
+    """Whether both can be in one run."""
     return _is_blockable(first) and _is_blockable(call) and first.shape == call.shape
 
 
