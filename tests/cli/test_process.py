@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from typegrad.cli import commands, main
 from typegrad.engines.compiled.library import library_for
 from typegrad.serialization import load_checkpoint
 from typegrad.tabular import TableModel
@@ -121,6 +122,24 @@ def test_ctrl_c_at_any_time_gives_no_traceback(delay: float, tmp_path: Path) -> 
     _, errors = process.communicate(timeout=TIMEOUT)
     assert process.returncode == 130
     assert errors in ("", "typegrad: interrupted; nothing was written\n")
+
+
+@pytest.mark.parametrize("cause", [KeyboardInterrupt(), ValueError("something else")])
+def test_ctrl_c_while_a_class_is_made(
+    cause: BaseException, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As it is while NumPy is loading; other errors of its kind are not hidden."""
+
+    def run(arguments: object) -> int:
+        raise RuntimeError("Error calling __set_name__ on 'cached_property' instance") from cause
+
+    monkeypatch.setattr(commands, "run", run)
+    if isinstance(cause, KeyboardInterrupt):
+        assert main([]) == 130
+        assert capsys.readouterr().err == "typegrad: interrupted; nothing was written\n"
+    else:
+        with pytest.raises(RuntimeError, match="__set_name__"):
+            main([])
 
 
 def test_a_reader_that_leaves_early_does_not_cost_the_model(tmp_path: Path) -> None:

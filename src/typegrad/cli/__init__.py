@@ -34,10 +34,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         return run(arguments)
     except KeyboardInterrupt:
-        complain("interrupted; nothing was written")
-        return INTERRUPTED
+        return _interrupted()
     except TypegradError as error:
         complain(str(error))
     except MemoryError as error:
         complain(f"there is not enough memory: {error}")
+    except RuntimeError as error:
+        # Python 3.11 makes one of what comes while a class is made, as when NumPy is loading.
+        if not isinstance(error.__cause__, KeyboardInterrupt):
+            raise
+        return _interrupted()
     return FAILED
+
+
+def _interrupted() -> int:
+    complain("interrupted; nothing was written")
+    return INTERRUPTED
